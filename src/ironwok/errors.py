@@ -1,0 +1,122 @@
+"""Every error that Ironwok raises on purpose.
+
+The tree, so that a caller can choose how finely to catch::
+
+    IronwokError
+    ├── InputError (ValueError)          an argument or a text is not usable
+    │   ├── LabelError                   candidate labels: none, one, duplicates, blank
+    │   ├── TemplateError                a template without its place for the label
+    │   └── TextTooLongError             a text over the model's limit where windowing is off
+    ├── ConfigError (ValueError)         a model or run configuration contradicts itself
+    ├── MaskError (ValueError)           an attention mask of the wrong dtype or shape
+    ├── RecipeError (ValueError)         a recipe file: unknown key, wrong type, missing value
+    ├── DataError                        training or evaluation data
+    ├── DocumentError                    a document on disk
+    │   ├── UnreadableDocumentError      not there, no permission, binary, damaged
+    │   ├── EncodingError                bytes that are no text in any likely encoding
+    │   ├── UnsupportedFormatError       a suffix nobody reads
+    │   └── NoDocumentsError             a folder or a glob with nothing to read
+    ├── ModelError
+    │   ├── ModelNotFoundError           no such bundled name, folder or hub id
+    │   ├── CheckpointError              a corrupt or foreign checkpoint
+    │   ├── MissingHeadError             the model lacks the head that the task needs
+    │   └── SelfCheckError               the model cannot tell consecutive from shuffled sentences
+    ├── OutputError (OSError)            results cannot be written (full disk, no permission)
+    └── MissingExtraError (ImportError)  an optional dependency is not installed
+
+Messages name the value, the bound and the way out. Anything else that escapes is a bug of ours.
+"""
+
+from __future__ import annotations
+
+
+class IronwokError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class InputError(IronwokError, ValueError):
+    """An argument or a text cannot be used as given."""
+
+
+class LabelError(InputError):
+    """Candidate labels are missing, blank, duplicated or too few."""
+
+
+class TemplateError(InputError):
+    """A hypothesis template has no place for the label."""
+
+
+class TextTooLongError(InputError):
+    """A text exceeds the model's limit and windowing was not asked for."""
+
+
+class ConfigError(IronwokError, ValueError):
+    """A configuration contradicts itself."""
+
+
+class MaskError(IronwokError, ValueError):
+    """An attention mask has the wrong dtype or shape."""
+
+
+class RecipeError(IronwokError, ValueError):
+    """A recipe file has an unknown key, a wrong type or a missing value."""
+
+
+class DataError(IronwokError):
+    """Training or evaluation data cannot be used."""
+
+
+class DocumentError(IronwokError):
+    """A document cannot be read."""
+
+
+class UnreadableDocumentError(DocumentError):
+    """A document does not exist, may not be read, is binary or damaged."""
+
+
+class EncodingError(DocumentError):
+    """The bytes of a document are no text in any likely encoding."""
+
+
+class UnsupportedFormatError(DocumentError):
+    """No reader is registered for the suffix of a document."""
+
+
+class NoDocumentsError(DocumentError):
+    """A folder holds nothing that can be read."""
+
+
+class ModelError(IronwokError):
+    """A model cannot be loaded or used."""
+
+
+class ModelNotFoundError(ModelError):
+    """No bundled model, folder or hub id of that name."""
+
+
+class CheckpointError(ModelError):
+    """A checkpoint is corrupt, incomplete or made for something else."""
+
+
+class MissingHeadError(ModelError):
+    """The model lacks the head that the task needs."""
+
+
+class SelfCheckError(ModelError):
+    """The model cannot tell consecutive sentences from shuffled ones."""
+
+
+class OutputError(IronwokError, OSError):
+    """Results cannot be written."""
+
+
+class MissingExtraError(IronwokError, ImportError):
+    """An optional dependency is not installed.
+
+    extra: name of the extra, as in ``pip install 'ironwok[extra]'``.
+    feature: what the user wanted to do, for the message.
+    """
+
+    def __init__(self, extra: str, *, feature: str) -> None:
+        self.extra = extra
+        super().__init__(f"{feature} needs an optional part: pip install 'ironwok[{extra}]'")
