@@ -26,7 +26,7 @@ def version_of(venv):
     if not python.exists():
         return None
     probe = subprocess.run(
-        [str(python), "-c", "import pip, sys; print(f'{sys.version_info.major}.{sys.version_info.minor}')"],
+        [str(python), "-c", "import pip, sys; print(*sys.version_info[:2], sep='.')"],
         capture_output=True,
         text=True,
     )
