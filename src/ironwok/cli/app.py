@@ -1,0 +1,142 @@
+"""The commands and how they are found.
+
+A command is one function in a module of its own, `ironwok/cli/NAME.py`, with the same name as the command, dashes as
+underscores. It parses and prints, nothing else. Its module is imported when the command runs or its help is asked for,
+so `ironwok --help` stays fast; and modules import heavy things (torch, transformers) inside functions only. Where the
+one-line summary is not enough for the command's own help page, the module has a function `about() -> str`.
+
+To add a command: write the module and add a line to `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from ironwok.cli import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, silence_stdout
+from ironwok.cli.console import out, say
+from ironwok.cli.help import print_command_help, print_group_help
+from ironwok.cli.language import t
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """One line of the command list. A name with a dash becomes a module and a function with an underscore."""
+
+    name: str
+    en: str
+    zh: str
+
+    @property
+    def summary(self) -> str:
+        return t(en=self.en, zh=self.zh)
+
+
+COMMANDS = (
+    CommandEntry(
+        "read",
+        en="Read files and folders: sort every passage into your labels, write an HTML report",
+        zh="读文件和文件夹：按你给的标签归类每一段，写出一份 HTML 报告",
+    ),
+)
+_ENTRIES = {entry.name: entry for entry in COMMANDS}
+
+
+class Command(TyperCommand):
+    """A command with help in the language in force, that ends quietly on Ctrl-C and on a closed pipe.
+
+    Typer would turn the first into a silent exit and the second into exit code 1.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            say(t(en="Interrupted.", zh="已中断。"), style="yellow")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except BrokenPipeError:
+            silence_stdout()
+            raise typer.Exit(EXIT_BROKEN_PIPE) from None
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        print_command_help(self, ctx)
+
+
+class CommandList(TyperGroup):
+    """The commands of `COMMANDS`, each imported when it is first needed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_ENTRIES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return build_command(cmd_name) if cmd_name in _ENTRIES else None
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        print_group_help(self, ctx, [(entry.name, entry.summary) for entry in COMMANDS])
+
+
+def build_command(name: str) -> Any:
+    """Import the module of a command and make the command of its function."""
+    attribute = name.replace("-", "_")
+    module = import_module(f"ironwok.cli.{attribute}")
+    about = getattr(module, "about", None)
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command(name, cls=Command, help=about() if about else _ENTRIES[name].summary)(getattr(module, attribute))
+    return typer.main.get_command(single)
+
+
+def build_app() -> Any:
+    """The whole command line as a command object, in the language in force."""
+    app = typer.Typer(
+        cls=CommandList, add_completion=False, pretty_exceptions_enable=False, help=_about(), no_args_is_help=True
+    )
+    app.callback()(_root)
+    return typer.main.get_command(app)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from ironwok import __version__
+
+        out().print(f"ironwok {__version__}")
+        raise typer.Exit
+
+
+def _about() -> str:
+    return t(
+        en="Labels, events and sourced answers from unlabelled Chinese and English text, on your own machine.",
+        zh="从没有标注的中英文文本里得到标签、事件和有出处的答案，全在自己的机器上。",
+    )
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help=t(en="Print the version.", zh="显示版本。")
+        ),
+    ] = False,
+    lang: Annotated[
+        str | None,
+        typer.Option(
+            "--lang",
+            metavar="en|zh",
+            help=t(
+                en="Language of help, messages and report; works anywhere on the line (default: the locale's).",
+                zh="帮助、消息和报告所用的语言，写在命令行任何位置都行（默认跟随系统语言）。",
+            ),
+        ),
+    ] = None,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            help=t(en="Show the whole trace of an error; works anywhere.", zh="出错时显示完整堆栈，写在任何位置都行。"),
+        ),
+    ] = False,
+) -> None:
+    """Options of the program itself. `--lang` and `--debug` are taken off the line before it is parsed (see `main`)."""
