@@ -7,6 +7,7 @@ with the optional EXTRA, and touches STAMP, by which make knows that there is no
 long and mostly about what is already there: one line per package is shown, all of it is kept in VENV/install.log.
 """
 
+import re
 import subprocess
 import sys
 import time
@@ -50,11 +51,12 @@ def short(line):
     if not line.startswith(SHOWN):
         return None
     if line.startswith("Collecting "):
-        return "  + " + line.split()[1].split("(")[0]
+        return "  + " + re.split(r"[^\w.-]", line.split()[1])[0]
     if line.startswith("Installing collected packages"):
-        return f"  installing {line.count(',') + 1} packages; torch is large, this takes a minute or two"
+        patience = "; torch is large, this takes a minute or two" if " torch" in line else ""
+        return f"  installing {line.count(',') + 1} of them{patience}"
     if line.startswith("Successfully installed"):
-        return f"  {len(line.split()) - 2} packages installed"
+        return f"  installed {len(line.split()) - 2}"
     return "  " + line.strip()
 
 
