@@ -57,7 +57,7 @@ format: $(DEV_READY)  ## let ruff mend what it can
 	@$(BIN)/ruff format .
 
 docs: $(DEV_READY)  ## the documentation as a site, in site/
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation is in $(abspath site/index.html)"
 
 bench: $(DEV_READY)  ## speed of the encoder and of the classifier on this machine (minutes)
