@@ -24,6 +24,12 @@ The tree, so that a caller can choose how finely to catch::
     ├── OutputError (OSError)            results cannot be written (full disk, no permission)
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 
+Warnings, raised through ``warnings.warn``, for what goes on but ought to be known::
+
+    IronwokWarning (UserWarning)
+    ├── SelfCheckWarning                 a next-sentence model answers at random
+    └── LongTextWarning                  texts were longer than the model takes, and what became of them
+
 Messages name the value, the bound and the way out. Anything else that escapes is a bug of ours.
 """
 
@@ -120,3 +126,15 @@ class MissingExtraError(IronwokError, ImportError):
     def __init__(self, extra: str, *, feature: str) -> None:
         self.extra = extra
         super().__init__(f"{feature} needs an optional part: pip install 'ironwok[{extra}]'")
+
+
+class IronwokWarning(UserWarning):
+    """Base of all warnings raised on purpose."""
+
+
+class SelfCheckWarning(IronwokWarning):
+    """The model cannot tell consecutive sentences from shuffled ones."""
+
+
+class LongTextWarning(IronwokWarning):
+    """Texts were longer than the model takes; they were read in windows or cut."""
