@@ -63,6 +63,18 @@ def test_the_environment_has_no_way_to_the_network(environment):
     assert run.returncode == 97
 
 
+def test_every_module_imports_with_nothing_but_the_declared_dependencies(environment):
+    program = (
+        "import importlib, pkgutil, ironwok\n"
+        "names = [module.name for module in pkgutil.walk_packages(ironwok.__path__, 'ironwok.')]\n"
+        "for name in names: importlib.import_module(name)\n"
+        "print(len(names))"
+    )
+    run = environment.run("python", "-c", program)
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) > 30
+
+
 def test_it_classifies_text_from_the_command_line(environment):
     text = "主队在加时赛中连进两球，以三比一战胜卫冕冠军，挺进决赛。"
     run = environment.run("ironwok", "classify", "--labels", ",".join(LABELS), "-", stdin=f"{text}\n")
