@@ -1,0 +1,241 @@
+"""Texts into labels that nobody trained for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import Any
+
+from ironwok.errors import InputError, LongTextWarning
+from ironwok.results import Classification
+from ironwok.zero_shot.answering import against_candidates, against_samples, chunks_of
+from ironwok.zero_shot.cost import CostEstimate, estimate
+from ironwok.zero_shot.mapping import WindowReduction
+from ironwok.zero_shot.pairs import Position, Scorer, check_texts
+from ironwok.zero_shot.progress import progress_bar
+from ironwok.zero_shot.question import Protocol, Question, check_protocol, make_question, make_reader, make_shortlist
+from ironwok.zero_shot.reader import Overflow, Reader
+from ironwok.zero_shot.registry import DEFAULT_MODEL, ScorerOptions, load_scorer
+from ironwok.zero_shot.selfcheck import OnSelfCheck
+from ironwok.zero_shot.shortlist import Shortlist, ShortlistBy
+
+
+class ZeroShotClassifier:
+    """Sorts texts into labels given in words, with no example of them.
+
+    model: a bundled name, a folder, or a hub id. scorer: "nsp" (next sentence), "pet" (masked LM), "nli" (inference),
+    the name of a plug-in, or a scorer object, which leaves the other arguments without effect.
+    batch_size: most pairs in one pass of the model. device, dtype, max_tokens, on_self_check: see ``ScorerOptions``.
+    threads: threads of torch on the CPU, for the whole process; None leaves them as they are.
+
+    Callable like the zero-shot pipeline of ``transformers``; ``classify`` gives frozen results and has all options.
+    Deterministic: scores depend neither on the batch size nor on the order of texts, beyond rounding.
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        scorer: str | Scorer = "nsp",
+        batch_size: int = 64,
+        device: str | None = None,
+        dtype: str | None = None,
+        max_tokens: int | None = None,
+        threads: int | None = None,
+        on_self_check: OnSelfCheck = "warn",
+    ) -> None:
+        if threads is not None:
+            import torch
+
+            if threads < 1:
+                raise InputError(f"threads is {threads}; give 1 or more, or None to leave torch as it is")
+            torch.set_num_threads(threads)
+        if isinstance(scorer, str):
+            options = ScorerOptions(device, dtype, batch_size, max_tokens, on_self_check)
+            scorer = load_scorer(scorer, model, options)
+        elif not isinstance(scorer, Scorer):
+            raise InputError(f"scorer is {scorer!r}; give a name such as 'nsp', or an object with score(pairs)")
+        self.scorer: Scorer = scorer
+
+    def __call__(
+        self,
+        sequences: str | Sequence[str],
+        candidate_labels: str | Sequence[str] | None = None,
+        hypothesis_template: str | None = None,
+        multi_label: bool = False,
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """Classify like the zero-shot pipeline of ``transformers``.
+
+        candidate_labels: a list, or one string with commas. hypothesis_template: with a ``{}`` for the label.
+        Returns {"sequence", "labels", "scores"} with the best label first, a list of them for a list of texts.
+        """
+        if candidate_labels is None:
+            raise InputError("candidate_labels are missing: give a list of labels, or one string with commas")
+        results = self.classify(
+            sequences, labels=candidate_labels, template=hypothesis_template, multi_label=multi_label
+        )
+        answers = [
+            {"sequence": result.text, "labels": list(result.labels), "scores": list(result.scores)}
+            for result in results
+        ]
+        return answers[0] if isinstance(sequences, str) else answers
+
+    def classify(
+        self,
+        texts: Iterable[str] | str,
+        *,
+        labels: Any,
+        template: str | Sequence[str] | None = None,
+        multi_label: bool = False,
+        threshold: float | None = None,
+        calibrate: bool | Sequence[str] | None = None,
+        position: Position | None = None,
+        protocol: Protocol = "cc",
+        prior: Sequence[float] | None = None,
+        shortlist: int | None = None,
+        shortlist_by: ShortlistBy | None = None,
+        label_separator: str | None = None,
+        beam: int | None = None,
+        overflow: Overflow = "window",
+        windows: WindowReduction = "best",
+        max_tokens: int | None = None,
+        progress: bool = False,
+    ) -> list[Classification]:
+        """Classify texts; one result for each, in their order.
+
+        labels: a list of names; a string with commas; a mapping name → words that stand for it in the template; a
+        nested mapping for a tree of labels; or a list of any of these, one for each text. With ``label_separator``
+        names such as "体育/足球" are paths of a tree.
+        template: a sentence with ``{}`` for the label, or several whose scores are averaged; None for one in the
+        language of the labels.
+        multi_label: judge each label on its own, by the sigmoid of its calibrated log-odds; one label is enough then.
+        threshold: abstain where the best score is lower.
+        calibrate: take away what a label scores without any text; a sequence gives the neutral texts to use. None
+        calibrates multi-label answers only.
+        position: the prompt before the text ("prefix") or after it ("suffix"); None for the scorer's custom.
+        protocol: "cc" compares the candidates of each text. "sc" ranks the texts of this call for each candidate and
+        cuts by ``prior`` (shares of the labels, uniform for None): it looks at all texts at once; say so with figures.
+        shortlist: read only this many labels a text, chosen by a cheap comparison (``shortlist_by``, see
+        ``Shortlist``); the others are left out of the result.
+        beam: in a tree follow only this many best labels of a level.
+        overflow: a text longer than the model takes is read in windows, truncated, or an error. windows: a label
+        counts by its "best" window or by the "mean" over all. The window that spoke for the answer is its evidence.
+        max_tokens: read pairs of at most this many tokens, special ones included.
+        progress: show a bar on standard error.
+
+        Raises LabelError, TemplateError, TextTooLongError or InputError for what cannot be used as given. Warns with
+        LongTextWarning when texts were windowed or cut.
+        """
+        listed = check_texts(texts)
+        question = make_question(labels, label_separator, multi_label, threshold, windows, beam)
+        if question.per_text is not None and len(question.per_text) != len(listed):
+            raise InputError(
+                f"there are {len(listed)} texts but labels for {len(question.per_text)}: give one set a text"
+            )
+        reader = make_reader(self.scorer, question, template, calibrate, position, overflow, max_tokens)
+        check_protocol(protocol, prior, question, shortlist)
+        cut = make_shortlist(self.scorer, question, shortlist, shortlist_by)
+        chunks = chunks_of(iter(listed), question, reader, cut)
+        results: list[Classification] = []
+        with progress_bar("classify", total=len(listed), shown=progress) as advance:
+            if protocol == "sc":
+                results = against_samples(reader, list(chunks), question, prior, advance)
+            else:
+                for chunk in chunks:
+                    results.extend(against_candidates(reader, chunk, question, cut))
+                    advance(len(chunk))
+        _warn_of_long_texts(reader, len(listed))
+        return results
+
+    def classify_iter(
+        self,
+        texts: Iterable[str],
+        *,
+        labels: Any,
+        template: str | Sequence[str] | None = None,
+        multi_label: bool = False,
+        threshold: float | None = None,
+        calibrate: bool | Sequence[str] | None = None,
+        position: Position | None = None,
+        shortlist: int | None = None,
+        shortlist_by: ShortlistBy | None = None,
+        label_separator: str | None = None,
+        beam: int | None = None,
+        overflow: Overflow = "window",
+        windows: WindowReduction = "best",
+        max_tokens: int | None = None,
+        progress: bool = False,
+    ) -> Iterator[Classification]:
+        """Classify a stream of texts of any length, in its order, a chunk at a time.
+
+        The arguments are those of ``classify``, without samples-contrast, which needs all texts at once.
+        Arguments are checked at the call, each text when its turn comes.
+        """
+        question = make_question(labels, label_separator, multi_label, threshold, windows, beam)
+        reader = make_reader(self.scorer, question, template, calibrate, position, overflow, max_tokens)
+        check_protocol("cc", None, question, shortlist)
+        cut = make_shortlist(self.scorer, question, shortlist, shortlist_by)
+        if isinstance(texts, str):
+            raise InputError("texts is one string: give a list or another iterable of strings")
+        total = len(texts) if isinstance(texts, Sized) else None
+        return self._stream(iter(texts), question, reader, cut, total, progress)
+
+    def estimate_cost(
+        self,
+        texts: Sequence[str],
+        *,
+        labels: Any,
+        template: str | Sequence[str] | None = None,
+        shortlist: int | None = None,
+        label_separator: str | None = None,
+        max_tokens: int | None = None,
+    ) -> CostEstimate:
+        """Predict what ``classify`` with these arguments will cost, by a trial of about a hundred pairs.
+
+        A tree of labels is counted with all its branches, labels a text by the mean over the texts.
+        """
+        listed = check_texts(texts)
+        question = make_question(labels, label_separator, True, None, "best", None)
+        reader = make_reader(self.scorer, question, template, None, None, "window", max_tokens)
+        sets = question.all_sets()
+        words = [one for label_set in sets for one in label_set.all_words()]
+        count = round(len(words) / max(len(sets), 1))
+        read = count if shortlist is None else min(shortlist, count)
+        prompts = [prompt for one in dict.fromkeys(words) for prompt in reader.prompts(one)]
+        return estimate(
+            self.scorer,
+            listed,
+            prompts,
+            readings_per_text=read * reader.pairs_per_label(),
+            labels=count,
+            limit=reader.limit,
+        )
+
+    def _stream(
+        self,
+        texts: Iterator[str],
+        question: Question,
+        reader: Reader,
+        cut: Shortlist | None,
+        total: int | None,
+        progress: bool,
+    ) -> Iterator[Classification]:
+        done = 0
+        with progress_bar("classify", total=total, shown=progress) as advance:
+            for chunk in chunks_of(texts, question, reader, cut):
+                yield from against_candidates(reader, chunk, question, cut)
+                done += len(chunk)
+                advance(len(chunk))
+        _warn_of_long_texts(reader, done)
+
+
+def _warn_of_long_texts(reader: Reader, count: int) -> None:
+    if not reader.long_texts:
+        return
+    fate = "read in windows" if reader.overflow == "window" else "cut to their beginning"
+    warnings.warn(
+        f"{reader.long_texts} of {count} texts are longer than the {reader.limit} tokens that are read at once and "
+        f"were {fate}; the evidence of their results says which part counted",
+        LongTextWarning,
+        stacklevel=3,
+    )

@@ -1,0 +1,231 @@
+"""Token sequences for pairs: each text and each prompt is tokenized once, pairs are put together from the pieces.
+
+Batches are bucketed: pairs sorted by length, padded to the longest of their batch only, the order restored afterwards.
+"""
+
+# B batch, L tokens
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from ironwok.errors import ModelError, TextTooLongError
+from ironwok.results import Span
+from ironwok.text.tokenizer import replace_surrogates
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+# Fewer tokens of the text than this beside a prompt, and the model judges the prompt alone.
+SMALLEST_ROOM = 8
+
+# No token of a known tokenizer covers less than a byte, and no character takes more than four.
+_TOKENS_PER_CHARACTER = 4
+
+# Where a tokenizer does not say how long an input may be, transformers puts a number of this order.
+_NO_LIMIT = 1_000_000
+
+
+Item = TypeVar("Item")
+
+# Told how many more pairs are done.
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a tokenizer puts its special tokens: ``before first middle second after``, ``before only after``."""
+
+    pair: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+    single: tuple[tuple[int, ...], tuple[int, ...]]
+
+    @property
+    def pair_specials(self) -> int:
+        return sum(len(part) for part in self.pair)
+
+    @property
+    def single_specials(self) -> int:
+        return sum(len(part) for part in self.single)
+
+
+def layout_of(tokenizer: PreTrainedTokenizerBase) -> Layout:
+    """Read the layout off the tokenizer by encoding a known pair.
+
+    Raises ModelError when nothing separates the sentences: such input would score at random without any error.
+    """
+    first, second = "a", "一 b"
+    first_ids = tokenizer.encode(first, add_special_tokens=False)
+    second_ids = tokenizer.encode(second, add_special_tokens=False)
+    pair_ids = tokenizer.encode(first, second)
+    single_ids = tokenizer.encode(first)
+    start = _find(pair_ids, first_ids, 0)
+    middle = -1 if start < 0 else _find(pair_ids, second_ids, start + len(first_ids))
+    alone = _find(single_ids, first_ids, 0)
+    if start < 0 or alone < 0 or middle <= start + len(first_ids):
+        raise ModelError(
+            f"the tokenizer {type(tokenizer).__name__} puts no separator between two sentences "
+            f"({tokenizer.convert_ids_to_tokens(pair_ids)}): a tokenizer of the BERT kind is needed"
+        )
+    end = middle + len(second_ids)
+    return Layout(
+        pair=(tuple(pair_ids[:start]), tuple(pair_ids[start + len(first_ids) : middle]), tuple(pair_ids[end:])),
+        single=(tuple(single_ids[:alone]), tuple(single_ids[alone + len(first_ids) :])),
+    )
+
+
+def _find(haystack: list[int], needle: list[int], start: int) -> int:
+    size = len(needle)
+    return next((i for i in range(start, len(haystack) - size + 1) if haystack[i : i + size] == needle), -1)
+
+
+def longest_input(tokenizer: PreTrainedTokenizerBase, config: Any) -> int:
+    """The tokens that model and tokenizer take, special ones included; 512 where neither says."""
+    limits = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
+    known = [limit for limit in limits if isinstance(limit, int) and 0 < limit < _NO_LIMIT]
+    # RoBERTa counts positions from behind the padding index
+    offset = (
+        (config.pad_token_id or 0) + 1
+        if getattr(config, "model_type", "") in {"roberta", "xlm-roberta", "camembert"}
+        else 0
+    )
+    return min(known) - offset if known else 512
+
+
+class PairEncoder:
+    """Tokenizes texts and prompts, assembles pairs, cuts texts into windows.
+
+    max_tokens: the longest input, special tokens included.
+    segments: whether the model tells the first sentence from the second by segment ids 0 and 1.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_tokens: int, segments: bool) -> None:
+        self.tokenizer = tokenizer
+        self.layout = layout_of(tokenizer)
+        self.max_tokens = max_tokens
+        self.segments = segments
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text without special tokens."""
+        if not texts:
+            return []
+        cleaned = [replace_surrogates(text) for text in texts]
+        return self.tokenizer(
+            cleaned, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
+        )["input_ids"]  # pyright: ignore[reportReturnType]
+
+    def ids_and_offsets(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """Token ids with half-open character offsets of each text, without special tokens."""
+        if not texts:
+            return []
+        cleaned = [replace_surrogates(text) for text in texts]
+        encoded = self.tokenizer(
+            cleaned,
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            return_offsets_mapping=True,
+            verbose=False,
+        )
+        return list(zip(encoded["input_ids"], encoded["offset_mapping"], strict=True))  # pyright: ignore[reportArgumentType, reportReturnType]
+
+    def pair(self, first: Sequence[int], second: Sequence[int]) -> tuple[list[int], int]:
+        """Ids of ``[CLS] first [SEP] second [SEP]`` and where the second segment begins."""
+        before, middle, after = self.layout.pair
+        ids = [*before, *first, *middle]
+        return [*ids, *second, *after], len(ids)
+
+    def single(self, ids: Sequence[int]) -> tuple[list[int], int]:
+        """Ids of ``[CLS] text [SEP]``; there is no second segment."""
+        before, after = self.layout.single
+        whole = [*before, *ids, *after]
+        return whole, len(whole)
+
+    def room(self, prompt_tokens: int, *, limit: int, specials: int, prompt: str) -> int:
+        """Tokens left for the text beside a prompt. Raises TextTooLongError when the prompt leaves next to none."""
+        room = limit - specials - prompt_tokens
+        if room < SMALLEST_ROOM:
+            raise TextTooLongError(
+                f"the prompt {prompt:.40}… has {prompt_tokens} tokens and leaves {max(room, 0)} of {limit} to "
+                f"the text, at least {SMALLEST_ROOM} are needed: shorten the label or its description"
+            )
+        return room
+
+    def windows(self, text: str, *, room: int) -> list[Span]:
+        """Cut a text into pieces of at most ``room`` tokens, even in length, between words unless a word is huge.
+
+        A text that fits is one piece, whole. Pieces of a long one are trimmed of blanks around them.
+        """
+        if len(text) * _TOKENS_PER_CHARACTER <= room:
+            return [Span(0, len(text), text)]
+        ((ids, offsets),) = self.ids_and_offsets([text])
+        if len(ids) <= room:
+            return [Span(0, len(text), text)]
+        pieces = -(-len(ids) // room)
+        wanted = -(-len(ids) // pieces)
+        spans: list[Span] = []
+        start = 0
+        while start < len(ids):
+            # the remainder is spread over the windows, so that the last one is no crumb
+            end = min(start + wanted, len(ids))
+            end = _word_start(text, offsets, start, end)
+            first, last = offsets[start][0], offsets[end - 1][1]
+            spans.append(Span(first, last, text[first:last]))
+            start = end
+        return spans
+
+    def batch(self, rows: Sequence[tuple[list[int], int]], device: Any) -> dict[str, torch.Tensor]:
+        """Pad rows of (ids, start of the second segment) to model inputs [B, L], int64."""
+        import torch
+
+        longest = max(len(ids) for ids, _ in rows)
+        shape = (len(rows), longest)
+        input_ids_BL = np.full(shape, self.tokenizer.pad_token_id or 0, dtype=np.int64)
+        attention_mask_BL = np.zeros(shape, dtype=np.int64)
+        token_type_ids_BL = np.zeros(shape, dtype=np.int64)
+        for row, (ids, second) in enumerate(rows):
+            input_ids_BL[row, : len(ids)] = ids
+            attention_mask_BL[row, : len(ids)] = 1
+            token_type_ids_BL[row, second : len(ids)] = 1
+        inputs = {"input_ids": input_ids_BL, "attention_mask": attention_mask_BL}
+        if self.segments:
+            inputs["token_type_ids"] = token_type_ids_BL
+        return {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
+
+
+def _word_start(text: str, offsets: Sequence[tuple[int, int]], start: int, end: int) -> int:
+    """Move a cut back to where a word begins, at most half a window, so that no word is torn."""
+    for cut in range(end, start + (end - start) // 2, -1):
+        if cut >= len(offsets) or not _glued(text, offsets[cut - 1], offsets[cut]):
+            return cut
+    return end
+
+
+def _glued(text: str, left: tuple[int, int], right: tuple[int, int]) -> bool:
+    """Whether two neighbouring tokens are parts of one word written in letters or digits of an alphabet."""
+    if left[1] < right[0] or left[1] == 0:
+        return False
+    a, b = text[left[1] - 1], text[right[0]]
+    return a.isalnum() and b.isalnum() and a < "\u2e80" and b < "\u2e80"
+
+
+def buckets(lengths: np.ndarray, *, batch_size: int, batch_tokens: int) -> Iterator[np.ndarray]:
+    """Batches of indices, the longest first: at most ``batch_size`` rows and ``batch_tokens`` padded tokens each."""
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    start = 0
+    while start < len(order):
+        longest = max(int(lengths[order[start]]), 1)
+        size = max(1, min(batch_size, batch_tokens // longest))
+        yield order[start : start + size]
+        start += size
+
+
+def unique(items: Sequence[Item]) -> tuple[list[Item], np.ndarray]:
+    """The distinct items in order of first appearance, and for each item the index of its like."""
+    places: dict[Any, int] = {}
+    inverse = np.fromiter((places.setdefault(item, len(places)) for item in items), dtype=np.int64, count=len(items))
+    return list(places), inverse
