@@ -13,6 +13,7 @@ Task heads are in :mod:`ironwok.models.heads`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -25,10 +26,13 @@ from transformers.utils.generic import ModelOutput
 from ironwok.errors import InputError
 from ironwok.models.configuration import RoFormerV2Config
 from ironwok.nn import masks
-from ironwok.nn.block import FeedForward, Residual
+from ironwok.nn.block import Residual
+from ironwok.nn.initialization import default_gain, fresh_values
 from ironwok.nn.norms import make_norm
 from ironwok.nn.rotary import Rotary
-from ironwok.nn.transformer import Stack, truncated_normal_std
+from ironwok.nn.transformer import Stack
+
+OutputT = TypeVar("OutputT", bound=ModelOutput)
 
 IGNORED = -100  # the label of positions and pairs that no loss looks at
 
@@ -77,21 +81,15 @@ class RoFormerV2PreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Truncated normal, std = 1.1368472 / sqrt(fan_in) N^(-1/2); the fan-in of an embedding is its width."""
-        if isinstance(module, nn.Linear | nn.Embedding):
-            gain = self.config.initializer_gain
-            std = truncated_normal_std(module.weight.shape[1], self.config.num_hidden_layers, gain=gain)
-            std *= getattr(module, "initializer_factor", 1.0)
-            init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                init.zeros_(module.bias)
-        elif isinstance(module, Rotary):
+        """Starting values of :mod:`ironwok.nn.initialization`, but not for what a checkpoint has already filled."""
+        if isinstance(module, Rotary):
             module.reset_buffers()
         elif isinstance(module, Residual):
             init.constant_(module.branch_scale, self.config.branch_scale)
-        else:
-            for name, parameter in module.named_parameters(recurse=False):  # norms with a gain
-                (init.ones_ if name == "weight" else init.zeros_)(parameter)
+        gain = self.config.initializer_gain
+        gain = default_gain(self.config.transformer()) if gain is None else gain
+        for parameter, value in fresh_values(module, gain=gain):
+            init.copy_(parameter, value)
 
     def set_branch_scale(self, alpha: float) -> None:
         """Set the alpha of the warm-up, ``x <- Norm(x + alpha F(x))``, for all layers; saved with the configuration."""
@@ -158,7 +156,7 @@ class RoFormerV2Model(RoFormerV2PreTrainedModel):
             pooler_output=None if self.pooler is None else self.pooler(hidden),
             hidden_states=tuple(states) if states else None,
         )
-        return output if _as_dict(self.config, return_dict) else output.to_tuple()
+        return plain_or_dict(output, self.config, return_dict)
 
     def _wanted(self, output_hidden_states: bool | None) -> bool:
         return bool(self.config.output_hidden_states if output_hidden_states is None else output_hidden_states)
@@ -252,25 +250,24 @@ class RoFormerV2ForPreTraining(RoFormerV2PreTrainedModel):
             output_hidden_states=output_hidden_states,
             return_dict=True,
         )
-        output = RoFormerV2ForPreTrainingOutput(
-            seq_relationship_logits=self.cls.seq_relationship(encoded.pooler_output),
-            hidden_states=encoded.hidden_states,
-        )
+        follows_B2 = self.cls.seq_relationship(encoded.pooler_output)
+        output = RoFormerV2ForPreTrainingOutput(seq_relationship_logits=follows_B2, hidden_states=encoded.hidden_states)
         losses = []
         if labels is None:
             output.prediction_logits = self.cls.predictions(encoded.last_hidden_state)
         else:
             labelled_BL = labels != IGNORED
-            output.labelled_targets = labels[labelled_BL]
-            output.labelled_logits = self.cls.predictions(encoded.last_hidden_state[labelled_BL])
-            output.mlm_loss = mean_cross_entropy(output.labelled_logits, output.labelled_targets)
+            targets_M = labels[labelled_BL]
+            logits_MV = self.cls.predictions(encoded.last_hidden_state[labelled_BL])
+            output.labelled_logits, output.labelled_targets = logits_MV, targets_M
+            output.mlm_loss = mean_cross_entropy(logits_MV, targets_M)
             losses.append(output.mlm_loss)
         if next_sentence_label is not None:
-            output.nsp_loss = mean_cross_entropy(output.seq_relationship_logits, next_sentence_label)
+            output.nsp_loss = mean_cross_entropy(follows_B2, next_sentence_label)
             losses.append(self.config.next_sentence_weight * output.nsp_loss)
         if losses:
             output.loss = torch.stack(losses).sum()
-        return output if _as_dict(self.config, return_dict) else output.to_tuple()
+        return plain_or_dict(output, self.config, return_dict)
 
 
 def mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -279,5 +276,6 @@ def mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return total / (targets != IGNORED).sum().clamp(min=1)
 
 
-def _as_dict(config: RoFormerV2Config, return_dict: bool | None) -> bool:
-    return bool(config.return_dict if return_dict is None else return_dict)
+def plain_or_dict(output: OutputT, config: RoFormerV2Config, return_dict: bool | None) -> OutputT | tuple:
+    """The output itself, or a tuple of what it holds where the caller or the configuration wants one."""
+    return output if (config.return_dict if return_dict is None else return_dict) else output.to_tuple()

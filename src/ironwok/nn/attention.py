@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ironwok.nn.masks import check_mask
+from ironwok.errors import ConfigError
+from ironwok.nn.initialization import set_row_gains
 from ironwok.nn.rotary import rotate
 
 # q [B, H, Q, E], k and v [B, H, K, E], mask, dropout probability -> [B, H, Q, E]
@@ -63,45 +64,59 @@ KERNELS: dict[str, Kernel] = {"auto": attend_auto, "sdpa": attend_sdpa, "eager":
 
 
 class SelfAttention(nn.Module):
-    """Attention of a sequence to itself: one projection to queries, keys and values, rotation, mixing, projection."""
+    """Attention of a sequence to itself: one projection to queries, keys and values, rotation, mixing, projection.
 
-    def __init__(self, width: int, heads: int, *, bias: bool, dropout: float, kernel: str = "auto") -> None:
+    branch_gain: factor on the starting weights of values and output (DeepNorm's beta).
+    """
+
+    def __init__(
+        self, width: int, heads: int, *, bias: bool, dropout: float, branch_gain: float = 1.0, kernel: str = "auto"
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.dropout = dropout
         self.query_key_value = nn.Linear(width, 3 * width, bias=bias)
         self.output = nn.Linear(width, width, bias=bias)
+        set_row_gains(self.query_key_value, (1.0, 1.0, branch_gain))
+        set_row_gains(self.output, (branch_gain,))
         self.kernel = KERNELS[kernel]
 
     def forward(self, x_BLD: Tensor, context: Context) -> Tensor:
-        mixed_BL3HE = self.query_key_value(x_BLD).unflatten(-1, (3 * self.heads, -1))
-        turning, v_BLHE = mixed_BL3HE.split((2 * self.heads, self.heads), dim=2)
-        q_BLHE, k_BLHE = rotate(turning, context.rotary).chunk(2, dim=2)
-        y_BHLE = self.kernel(
-            q_BLHE.transpose(1, 2),
-            k_BLHE.transpose(1, 2),
-            v_BLHE.transpose(1, 2),
-            context.mask,
-            self.dropout if self.training else 0.0,
-        )
+        q_BHLE, k_BHLE, v_BHLE = self._projections(x_BLD, context)
+        y_BHLE = self.kernel(q_BHLE, k_BHLE, v_BHLE, context.mask, self.dropout if self.training else 0.0)
         return self.output(y_BHLE.transpose(1, 2).flatten(2))
+
+    def weights(self, x_BLD: Tensor, context: Context) -> Tensor:
+        """The attention matrices [B, H, L, L] that `forward` would use, without dropout; for probes."""
+        q_BHLE, k_BHLE, _ = self._projections(x_BLD, context)
+        return attention_weights(q_BHLE, k_BHLE, context.mask)
+
+    def _projections(self, x_BLD: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
+        mixed_BLHE = self.query_key_value(x_BLD).unflatten(-1, (3 * self.heads, -1))
+        turning, v_BLHE = mixed_BLHE.split((2 * self.heads, self.heads), dim=2)
+        q_BLHE, k_BLHE = rotate(turning, context.rotary).chunk(2, dim=2)
+        return q_BLHE.transpose(1, 2), k_BLHE.transpose(1, 2), v_BLHE.transpose(1, 2)
 
 
 class CrossAttention(nn.Module):
     """Attention of a sequence to another one, ``context.memory``; without positions, as the two have no common axis."""
 
-    def __init__(self, width: int, heads: int, *, bias: bool, dropout: float, kernel: str = "auto") -> None:
+    def __init__(
+        self, width: int, heads: int, *, bias: bool, dropout: float, branch_gain: float = 1.0, kernel: str = "auto"
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.dropout = dropout
         self.query = nn.Linear(width, width, bias=bias)
         self.key_value = nn.Linear(width, 2 * width, bias=bias)
         self.output = nn.Linear(width, width, bias=bias)
+        set_row_gains(self.key_value, (1.0, branch_gain))
+        set_row_gains(self.output, (branch_gain,))
         self.kernel = KERNELS[kernel]
 
     def forward(self, x_BQD: Tensor, context: Context) -> Tensor:
         if context.memory is None:
-            raise TypeError("cross-attention was called without a memory to attend to")
+            raise ConfigError("a stack with cross-attention was called without a memory [batch, keys, width]")
         q_BQHE = self.query(x_BQD).unflatten(-1, (self.heads, -1))
         k_BKHE, v_BKHE = self.key_value(context.memory).unflatten(-1, (2 * self.heads, -1)).chunk(2, dim=2)
         y_BHQE = self.kernel(
@@ -112,8 +127,3 @@ class CrossAttention(nn.Module):
             self.dropout if self.training else 0.0,
         )
         return self.output(y_BHQE.transpose(1, 2).flatten(2))
-
-
-def checked(mask: Tensor | None) -> Tensor | None:
-    """The mask, refused unless boolean and four-dimensional; None stays None."""
-    return None if mask is None else check_mask(mask)

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from ironwok.errors import ConfigError
 from ironwok.nn.attention import Context, CrossAttention, SelfAttention
 from ironwok.nn.config import TransformerConfig
+from ironwok.nn.initialization import set_row_gains
 from ironwok.nn.norms import Scale, make_norm
 
 
@@ -52,13 +53,15 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class FeedForward(nn.Module):
     """Linear, activation, linear; the context is not looked at."""
 
-    def __init__(self, width: int, inner_width: int, *, activation: str, bias: bool) -> None:
+    def __init__(self, width: int, inner_width: int, *, activation: str, bias: bool, branch_gain: float = 1.0) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
             raise ConfigError(f"activation {activation!r} is none of {', '.join(ACTIVATIONS)}")
         self.up = nn.Linear(width, inner_width, bias=bias)
         self.activation = ACTIVATIONS[activation]
         self.down = nn.Linear(inner_width, width, bias=bias)
+        set_row_gains(self.up, (branch_gain,))
+        set_row_gains(self.down, (branch_gain,))
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         return self.down(self.activation(self.up(x)))
@@ -113,16 +116,29 @@ def make_block(config: TransformerConfig, layer: int, *, kernel: str = "auto") -
     """Block number ``layer`` (from 0) of a stack, with the slots that ``config.norm_placement`` asks for."""
 
     def attention(kind: type[SelfAttention] | type[CrossAttention]) -> nn.Module:
-        return kind(config.width, config.heads, bias=config.bias, dropout=config.attention_dropout, kernel=kernel)
+        return kind(
+            config.width,
+            config.heads,
+            bias=config.bias,
+            dropout=config.attention_dropout,
+            branch_gain=config.branch_gain,
+            kernel=kernel,
+        )
 
     def residual(branch: nn.Module) -> Residual:
         slots = norm_slots(config, layer)
-        return Residual(branch, dropout=config.dropout, residual_scale=residual_scale(config), **slots)
+        return Residual(branch, dropout=config.dropout, residual_scale=config.residual_scale, **slots)
 
     branches = {"attention": residual(attention(SelfAttention))}
     if config.cross_attention:
         branches["cross_attention"] = residual(attention(CrossAttention))
-    feed_forward = FeedForward(config.width, config.feed_forward_width, activation=config.activation, bias=config.bias)
+    feed_forward = FeedForward(
+        config.width,
+        config.feed_forward_width,
+        activation=config.activation,
+        bias=config.bias,
+        branch_gain=config.branch_gain,
+    )
     branches["feed_forward"] = residual(feed_forward)
     return Block(branches)
 
@@ -150,8 +166,3 @@ def final_norm(config: TransformerConfig) -> nn.Module:
     if "after_add" in norm_slots(config, config.layers - 1):
         return nn.Identity()
     return make_norm(config.norm, config.width, eps=config.norm_eps, gain=config.norm_gain, bias=config.bias)
-
-
-def residual_scale(config: TransformerConfig) -> float:
-    """DeepNorm's alpha = (2N)^(1/4) for an encoder of N layers (2203.00555, table 2), 1 for all others."""
-    return (2 * config.layers) ** 0.25 if config.norm_placement == "deepnorm" else 1.0

@@ -26,6 +26,8 @@ class TransformerConfig:
         deepnorm ``Norm(a x + F(x))`` with a = (2N)^(1/4), mix: post below and pre above (Mix-LN),
         scaled-pre: pre with the norm's output divided by sqrt(layer) (LayerNorm-Scaling).
     mix_post_fraction: share of the layers, from the bottom, that are post in "mix" (0.25 in the Mix-LN paper).
+    deepnorm_alpha, deepnorm_beta: factors of residual and starting weights under "deepnorm"; by default those of an
+        encoder or decoder alone, (2N)^(1/4) and (8N)^(-1/4).
     mask: which positions see which, on top of padding.
     cross_attention: each block attends to a second sequence between self-attention and feed-forward.
     """
@@ -43,6 +45,8 @@ class TransformerConfig:
     bias: bool = False
     mask: MaskPattern = "full"
     cross_attention: bool = False
+    deepnorm_alpha: float | None = None
+    deepnorm_beta: float | None = None
     dropout: float = 0.0
     attention_dropout: float = 0.0
     rotary_base: float = 10000.0
@@ -74,3 +78,17 @@ class TransformerConfig:
     @property
     def head_width(self) -> int:
         return self.width // self.heads
+
+    @property
+    def residual_scale(self) -> float:
+        """Factor on the residual stream at every addition: DeepNorm's alpha, else 1."""
+        if self.norm_placement != "deepnorm":
+            return 1.0
+        return (2 * self.layers) ** 0.25 if self.deepnorm_alpha is None else self.deepnorm_alpha
+
+    @property
+    def branch_gain(self) -> float:
+        """Factor on the starting weights inside the branches: DeepNorm's beta, else 1."""
+        if self.norm_placement != "deepnorm":
+            return 1.0
+        return (8 * self.layers) ** -0.25 if self.deepnorm_beta is None else self.deepnorm_beta

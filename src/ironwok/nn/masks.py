@@ -14,13 +14,19 @@ from torch import Tensor
 from ironwok.errors import MaskError
 
 
-def check_mask(mask: Tensor) -> Tensor:
-    """The mask itself, if it is boolean and has four axes. Raises MaskError: other dtypes have several meanings."""
+def check_mask(mask: Tensor | None, shape: tuple[int, int, int, int]) -> Tensor | None:
+    """The mask itself if it is boolean and broadcasts to ``shape`` [B, H, Q, K]; None stays None.
+
+    Raises MaskError: other dtypes have several meanings (added? 1 = hidden?), so none is guessed.
+    """
+    if mask is None:
+        return None
     if mask.dtype != torch.bool:
         raise MaskError(f"a mask of dtype {mask.dtype} was given, only torch.bool (True = may attend) is taken")
-    if mask.dim() != 4:
+    if mask.dim() != 4 or any(size not in (1, full) for size, full in zip(mask.shape, shape, strict=True)):
         raise MaskError(
-            f"a mask of shape {tuple(mask.shape)} was given, it must broadcast to [batch, heads, queries, keys]"
+            f"a mask of shape {tuple(mask.shape)} was given, it must broadcast to [batch, heads, queries, keys] = "
+            f"{list(shape)}"
         )
     return mask
 
@@ -47,7 +53,8 @@ def prefix(prefix_lengths: Tensor, length: int) -> Tensor:
     """
     if prefix_lengths.dim() != 1 or prefix_lengths.is_floating_point() or prefix_lengths.dtype == torch.bool:
         raise MaskError(
-            f"prefix lengths must be integers of shape [batch], not {prefix_lengths.dtype} {tuple(prefix_lengths.shape)}"
+            "prefix lengths must be integers of shape [batch], "
+            f"not {prefix_lengths.dtype} {tuple(prefix_lengths.shape)}"
         )
     key_K = torch.arange(length, device=prefix_lengths.device)
     in_prefix_BK = key_K < prefix_lengths[:, None]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class RMSNorm(nn.Module):
-    """x / sqrt(mean(x^2) + eps), with an optional gain; no mean is subtracted and there is no bias.
+    """Gives x / sqrt(mean(x^2) + eps), with an optional gain; no mean is subtracted and there is no bias.
 
     The mean square is taken in float32 whatever the dtype of x, the result has the dtype of x.
     """
@@ -18,18 +18,18 @@ class RMSNorm(nn.Module):
         super().__init__()
         self.width = width
         self.eps = eps
-        self.register_parameter("weight", nn.Parameter(torch.ones(width)) if gain else None)
-        self.scale = _times_weight if gain else _unchanged
+        self.weight = nn.Parameter(torch.ones(width)) if gain else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.scale(rms_normalize(x, self.eps), self.weight)
+        y = rms_normalize(x, self.eps)
+        return y if self.weight is None else y * self.weight.to(y.dtype)
 
     def extra_repr(self) -> str:
         return f"{self.width}, eps={self.eps}, gain={self.weight is not None}"
 
 
 def rms_normalize(x: Tensor, eps: float) -> Tensor:
-    """x / sqrt(mean(x^2) + eps) over the last axis."""
+    """Divide by sqrt(mean(x^2) + eps) over the last axis."""
     if torch.compiler.is_compiling():
         return x * _inverse_root_mean_square(x, eps)
     return _RMSNormalize.apply(x, eps)
@@ -56,14 +56,6 @@ class _RMSNormalize(torch.autograd.Function):
         y, inverse = ctx.saved_tensors
         mean = torch.linalg.vecdot(gradient, y).unsqueeze(-1) / y.shape[-1]
         return torch.addcmul(gradient, y, mean, value=-1.0).mul_(inverse), None
-
-
-def _times_weight(x: Tensor, weight: Tensor) -> Tensor:
-    return x * weight.to(x.dtype)
-
-
-def _unchanged(x: Tensor, _: Tensor | None) -> Tensor:
-    return x
 
 
 class Scale(nn.Module):

@@ -1,7 +1,7 @@
 """Rotary position embedding: each pair of numbers turns by an angle that grows with the position.
 
-Pairs are interleaved, (x0, x1), (x2, x3), ..., and pair i turns by ``position * base^(-2i/E)``, so that the product of a
-turned query and a turned key depends on the distance alone. Source: RoFormer (2104.09864), kexue.fm 8265.
+Pairs are interleaved, (x0, x1), (x2, x3), ..., and pair i turns by ``position * base^(-2i/E)``, so that the product of
+a turned query and a turned key depends on the distance alone. Source: RoFormer (2104.09864), kexue.fm 8265.
 """
 
 # B batch, L tokens, H heads, E head width
@@ -39,7 +39,7 @@ class Rotary(nn.Module):
             self.sin.copy_(tables[1])
 
     def forward(self, length: int) -> tuple[Tensor, Tensor]:
-        """cos and sin, float32 [L, E/2] each, for `rotate`."""
+        """Tables of cos and sin, float32 [L, E/2] each, for `rotate`."""
         if length > self.cos.shape[0]:
             cos, sin = rotary_tables(self.head_width, base=self.base, length=length)
             self.cos, self.sin = cos.to(self.cos.device), sin.to(self.sin.device)
@@ -48,7 +48,7 @@ class Rotary(nn.Module):
 
 
 def rotary_tables(head_width: int, *, base: float, length: int) -> tuple[Tensor, Tensor]:
-    """cos and sin, float32 [L, E/2], of position times frequency.
+    """Tables of cos and sin, float32 [L, E/2], of position times frequency.
 
     The angles are computed in float64: in float32 those of distant positions would be off by more than 1e-5.
     """

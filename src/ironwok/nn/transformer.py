@@ -5,14 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ironwok.errors import MaskError
+from ironwok.errors import ConfigError, MaskError
 from ironwok.nn import masks
-from ironwok.nn.attention import KERNELS, Context, CrossAttention, SelfAttention, checked
+from ironwok.nn.attention import KERNELS, Context, CrossAttention, SelfAttention
 from ironwok.nn.block import Residual, final_norm, make_block
 from ironwok.nn.config import TransformerConfig
 from ironwok.nn.rotary import Rotary
@@ -53,9 +54,12 @@ class Stack(nn.Module):
         on_block: called with the block number and its input, before each block, and once with (N, last output).
         Raises MaskError.
         """
-        layer_masks = self.pattern(x_BLD, self.config, checked(mask), prefix_lengths)
-        tables = self.rotary(x_BLD.shape[1])
-        memory_mask = checked(memory_mask)
+        batch, length, _ = x_BLD.shape
+        mask = masks.check_mask(mask, (batch, self.config.heads, length, length))
+        layer_masks = [_joined(own, mask) for own in self.pattern(x_BLD, self.config, prefix_lengths)]
+        if memory is not None:
+            memory_mask = masks.check_mask(memory_mask, (batch, self.config.heads, length, memory.shape[1]))
+        tables = self.rotary(length)
         run = self._gradient_checkpointing_func if self.gradient_checkpointing and self.training else _call
         report = on_block or _ignore
         for layer, block in enumerate(self.blocks):
@@ -79,58 +83,87 @@ class Stack(nn.Module):
 
 
 class EncoderDecoder(nn.Module):
-    """An encoder of any mask pattern, and a causal decoder that attends to its output."""
+    """An encoder of any mask, and a decoder that sees its own past and all of the encoder's output.
+
+    Raises ConfigError if the decoder is not causal, has no cross-attention, or is as wide as something else.
+    """
 
     def __init__(self, encoder: TransformerConfig, decoder: TransformerConfig, *, length: int = 512) -> None:
         super().__init__()
+        if decoder.mask != "causal" or not decoder.cross_attention:
+            raise ConfigError(
+                f"a decoder needs mask 'causal' and cross_attention, not {decoder.mask!r} and {decoder.cross_attention}"
+            )
+        if encoder.cross_attention or encoder.width != decoder.width:
+            raise ConfigError(
+                f"an encoder has no cross-attention and the width of its decoder ({decoder.width}, not {encoder.width})"
+            )
+        encoder, decoder = _deepnorm_pair(encoder, decoder)
         self.encoder = Stack(encoder, length=length)
         self.decoder = Stack(decoder, length=length)
 
     def forward(
-        self, source_BKD: Tensor, target_BLD: Tensor, *, source_mask: Tensor | None = None, mask: Tensor | None = None
+        self,
+        source_BKD: Tensor,
+        target_BLD: Tensor,
+        *,
+        source_mask: Tensor | None = None,
+        mask: Tensor | None = None,
+        prefix_lengths: Tensor | None = None,
     ) -> Tensor:
-        """Decoder states [B, L, D]; ``source_mask`` boolean [B, 1, 1, K] and ``mask`` [B, 1, 1, L] mark real tokens."""
-        memory = self.encoder(source_BKD, mask=source_mask)
+        """Decoder states [B, L, D].
+
+        source: [B, K, D], target: [B, L, D], normed embeddings.
+        source_mask: boolean [B, 1, 1, K], mask: boolean [B, 1, 1, L]: real tokens.
+        prefix_lengths: integers [B], for an encoder with the mask "prefix".
+        """
+        memory = self.encoder(source_BKD, mask=source_mask, prefix_lengths=prefix_lengths)
         return self.decoder(target_BLD, mask=mask, memory=memory, memory_mask=source_mask)
 
 
-# A pattern gives the masks of the layers, repeated from the bottom: one for all layers, or several that alternate.
-Pattern = Callable[[Tensor, TransformerConfig, Tensor | None, Tensor | None], list[Tensor | None]]
-
-
-def _full(
-    x: Tensor, config: TransformerConfig, mask: Tensor | None, prefix_lengths: Tensor | None
-) -> list[Tensor | None]:
-    return [mask]
-
-
-def _causal(
-    x: Tensor, config: TransformerConfig, mask: Tensor | None, prefix_lengths: Tensor | None
-) -> list[Tensor | None]:
-    return [_joined(masks.causal(x.shape[1], device=x.device), mask)]
-
-
-def _prefix(
-    x: Tensor, config: TransformerConfig, mask: Tensor | None, prefix_lengths: Tensor | None
-) -> list[Tensor | None]:
-    if prefix_lengths is None:
-        raise MaskError(
-            "the mask pattern 'prefix' needs prefix_lengths, integers of shape [batch]; zeros make it causal"
+def _deepnorm_pair(
+    encoder: TransformerConfig, decoder: TransformerConfig
+) -> tuple[TransformerConfig, TransformerConfig]:
+    """DeepNorm's constants for N encoder and M decoder layers, where none were given (2203.00555, table 2)."""
+    joint = (encoder.layers**4 * decoder.layers) ** (1 / 16)
+    constants = ((0.81 * joint, 0.87 / joint), ((3 * decoder.layers) ** 0.25, (12 * decoder.layers) ** -0.25))
+    encoder, decoder = (
+        replace(
+            stack,
+            deepnorm_alpha=alpha if stack.deepnorm_alpha is None else stack.deepnorm_alpha,
+            deepnorm_beta=beta if stack.deepnorm_beta is None else stack.deepnorm_beta,
         )
-    return [_joined(masks.prefix(prefix_lengths, x.shape[1]), mask)]
+        for stack, (alpha, beta) in zip((encoder, decoder), constants, strict=True)
+    )
+    return encoder, decoder
 
 
-def _heads(
-    x: Tensor, config: TransformerConfig, mask: Tensor | None, prefix_lengths: Tensor | None
-) -> list[Tensor | None]:
-    return [_joined(masks.forward_backward_heads(x.shape[1], config.heads, device=x.device), mask)]
+# A pattern gives the masks of the layers, repeated from the bottom: one for all layers, or several that take turns.
+Pattern = Callable[[Tensor, TransformerConfig, Tensor | None], list[Tensor | None]]
 
 
-def _layers(
-    x: Tensor, config: TransformerConfig, mask: Tensor | None, prefix_lengths: Tensor | None
-) -> list[Tensor | None]:
-    length, device = x.shape[1], x.device
-    return [_joined(masks.causal(length, device=device), mask), _joined(masks.anticausal(length, device=device), mask)]
+def _full(x: Tensor, config: TransformerConfig, prefix_lengths: Tensor | None) -> list[Tensor | None]:
+    return [None]
+
+
+def _causal(x: Tensor, config: TransformerConfig, prefix_lengths: Tensor | None) -> list[Tensor | None]:
+    return [masks.causal(x.shape[1], device=x.device)]
+
+
+def _prefix(x: Tensor, config: TransformerConfig, prefix_lengths: Tensor | None) -> list[Tensor | None]:
+    if prefix_lengths is None:
+        raise MaskError("the mask 'prefix' needs prefix_lengths, integers of shape [batch]; zeros make it causal")
+    if prefix_lengths.shape != x.shape[:1]:
+        raise MaskError(f"prefix_lengths has shape {tuple(prefix_lengths.shape)}, the batch is {x.shape[0]}")
+    return [masks.prefix(prefix_lengths, x.shape[1])]
+
+
+def _heads(x: Tensor, config: TransformerConfig, prefix_lengths: Tensor | None) -> list[Tensor | None]:
+    return [masks.forward_backward_heads(x.shape[1], config.heads, device=x.device)]
+
+
+def _layers(x: Tensor, config: TransformerConfig, prefix_lengths: Tensor | None) -> list[Tensor | None]:
+    return [masks.causal(x.shape[1], device=x.device), masks.anticausal(x.shape[1], device=x.device)]
 
 
 PATTERNS: dict[str, Pattern] = {
@@ -142,8 +175,10 @@ PATTERNS: dict[str, Pattern] = {
 }
 
 
-def _joined(pattern: Tensor, mask: Tensor | None) -> Tensor:
-    return pattern if mask is None else pattern & mask
+def _joined(pattern: Tensor | None, mask: Tensor | None) -> Tensor | None:
+    if pattern is None or mask is None:
+        return mask if pattern is None else pattern
+    return pattern & mask
 
 
 def _call(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
@@ -156,11 +191,3 @@ def _checkpoint(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
 
 def _ignore(layer: int, x: Tensor) -> None:
     """The default of ``on_block``: nobody looks."""
-
-
-def truncated_normal_std(fan_in: int, layers: int, *, gain: float | None = None) -> float:
-    """Standard deviation before truncation at two of them: 1.1368472 / sqrt(fan_in) * gain, gain = N^(-1/2) if None.
-
-    1.1368472 undoes what the truncation takes away, so that the result's is gain / sqrt(fan_in).
-    """
-    return 1.1368472 / fan_in**0.5 * (layers**-0.5 if gain is None else gain)
