@@ -50,8 +50,9 @@ class EncoderScorer:
         batch_tokens: int = 8192,
         max_tokens: int | None = None,
     ) -> None:
-        if batch_size < 1 or batch_tokens < 1:
-            raise InputError(f"batch_size is {batch_size} and batch_tokens {batch_tokens}: both are at least 1")
+        for name, value in (("batch_size", batch_size), ("batch_tokens", batch_tokens)):
+            if value < 1:
+                raise InputError(f"{name} is {value}; it is at least 1")
         longest = longest_input(tokenizer, model.config)
         if max_tokens is not None and max_tokens > longest:
             raise InputError(f"max_tokens is {max_tokens}, the model takes {longest}: ask for that many or fewer")
