@@ -11,7 +11,7 @@ from torch import Tensor, nn
 class RMSNorm(nn.Module):
     """Gives x / sqrt(mean(x^2) + eps), with an optional gain; no mean is subtracted and there is no bias.
 
-    The mean square is taken in float32 whatever the dtype of x, the result has the dtype of x.
+    The mean square is taken in float32 at least, the result has the dtype of x.
     """
 
     def __init__(self, width: int, *, eps: float = 1e-12, gain: bool = False) -> None:
@@ -36,7 +36,8 @@ def rms_normalize(x: Tensor, eps: float) -> Tensor:
 
 
 def _inverse_root_mean_square(x: Tensor, eps: float) -> Tensor:
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    at_least_float32 = torch.promote_types(x.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=at_least_float32)
     return torch.rsqrt(norm.square() / x.shape[-1] + eps).to(x.dtype)
 
 
