@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -66,7 +68,7 @@ text_of = st.text(
 def test_windows_cover_every_token_once_and_fit(encoder, text, room):
     spans = encoder.windows(text, room=room)
     assert all(text[span.start : span.end] == span.text for span in spans)
-    assert all(a.end <= b.start for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(spans))
     if len(spans) == 1:
         assert spans[0].text == text
         return

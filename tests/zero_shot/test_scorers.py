@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertForPreTraining, BertForSequenceClassification, BertModel
 
-from ironwok.errors import InputError, LabelError, MissingHeadError, TextTooLongError
+from ironwok.errors import InputError, LabelError, LongTextWarning, MissingHeadError, TextTooLongError
 from ironwok.zero_shot import NLIScorer, NSPScorer, Pair, PETScorer, Prompt
 
 TEXTS = (
@@ -110,13 +110,19 @@ def test_progress_adds_up_to_the_distinct_pairs(scorer):
 def test_a_text_beyond_the_limit_loses_its_end(scorer):
     start = "比赛进入最后一分钟" * 6
     prompt = Prompt("", "足球", "")
-    scores = scorer.score([Pair(start + "甲" * 100, prompt), Pair(start + "乙" * 100, prompt)])
+    with pytest.warns(LongTextWarning, match="2 texts do not fit into 64 tokens"):
+        scores = scorer.score([Pair(start + "甲" * 100, prompt), Pair(start + "乙" * 100, prompt)])
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
 
 
 def test_a_prompt_that_fills_the_model_is_an_error(scorer):
     with pytest.raises(TextTooLongError, match="shorten the label"):
         scorer.score([Pair(TEXTS[0], Prompt("", "雨" * 60, ""))])
+
+
+def test_a_prompt_alone_must_fit_too(pet_scorer):
+    with pytest.raises(TextTooLongError, match="has 64 tokens, the model takes 64: give it less context"):
+        pet_scorer.score([Pair("", Prompt("雨" * 60, "天气预报", ""))])
 
 
 def test_lone_surrogates_are_scored_like_any_unknown_character(scorer):

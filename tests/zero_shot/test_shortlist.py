@@ -29,13 +29,13 @@ def test_a_text_counts_by_its_best_window(overlap):
 
 
 def test_embeddings_are_compared_after_what_labels_share_is_taken_away():
-    class Vectors:
-        table = {"a": [9.0, 1.0, 0.0], "b": [9.0, 0.0, 1.0], "c": [9.0, -1.0, -1.0], "text": [9.0, 0.1, 2.0]}
+    table = {"a": [9.0, 1.0, 0.0], "b": [9.0, 0.0, 1.0], "c": [9.0, -1.0, -1.0], "text": [9.0, 0.1, 2.0]}
 
+    class Vectors:
         def score(self, pairs):
             return np.zeros(len(pairs))
 
         def embed(self, texts):
-            return np.array([self.table[text] for text in texts])
+            return np.array([table[text] for text in texts])
 
     assert Shortlist(Vectors(), size=2, by="embedding").choose([whole("text")], ["a", "b", "c"]).tolist() == [[0, 1]]

@@ -64,12 +64,21 @@ def estimate(
     tokens = round((text_tokens + windows * beside).sum() * scale * readings_per_text)
 
     chosen = _evenly(len(counted), trial_pairs)
-    trial = [Pair(counted[i], prompts[n % len(prompts)]) for n, i in enumerate(chosen)]
-    trial_tokens = sum(min(text_tokens[i] + beside, limit or np.inf) for i in chosen)
+    beginnings = [_beginning(scorer, counted[i], prompts, limit) for i in chosen]
+    trial = [Pair(text, prompts[n % len(prompts)]) for n, text in enumerate(beginnings)]
+    trial_tokens = float(_tokens(scorer, beginnings).sum()) + beside * len(trial)
     scorer.score(trial)
     start = clock()
     scorer.score(trial)
     return CostEstimate(len(texts), labels, pairs, tokens, (clock() - start) * tokens / trial_tokens)
+
+
+def _beginning(scorer: Scorer, text: str, prompts: Sequence[Prompt], limit: int | None) -> str:
+    """What is read of a text at once."""
+    if not isinstance(scorer, WindowingScorer) or limit is None:
+        return text
+    ((first, *_),) = scorer.windows([text], prompts=[prompts], limit=limit)
+    return first.text
 
 
 def _tokens(scorer: Scorer, texts: Sequence[str]) -> np.ndarray:

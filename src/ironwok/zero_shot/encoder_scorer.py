@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ironwok.errors import InputError
+from ironwok.errors import InputError, LongTextWarning
 from ironwok.results import Span
 from ironwok.zero_shot.encoding import PairEncoder, Progress, buckets, longest_input, unique
 from ironwok.zero_shot.mapping import log_odds
@@ -108,6 +109,14 @@ class EncoderScorer:
         self.run(lengths, lambda index: self.encoder.single(token_ids[index]), read, model=base)
         return vectors[inverse]
 
+    def _warn_of_cuts(self, count: int) -> None:
+        if count:
+            warnings.warn(
+                f"{count} texts do not fit into {self.max_tokens} tokens beside their prompts and lost their ends",
+                LongTextWarning,
+                stacklevel=3,
+            )
+
     def run(
         self,
         lengths: np.ndarray,
@@ -156,6 +165,7 @@ class PairScorer(EncoderScorer, ABC):
         text_lengths = np.array([len(ids) for ids in text_ids], dtype=np.int64)[text_of]
         kept = np.minimum(text_lengths, rooms[prompt_of])
         prompt_lengths = np.array([len(ids) for ids in prompt_ids], dtype=np.int64)[prompt_of]
+        self._warn_of_cuts(int((kept < text_lengths).sum()))
 
         def row_of(index: int) -> Row:
             text, prompt = text_ids[text_of[index]][: kept[index]], prompt_ids[prompt_of[index]]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ironwok.errors import InputError, LabelError, MissingHeadError
+from ironwok.errors import InputError, LabelError, MissingHeadError, TextTooLongError
 from ironwok.zero_shot.encoder_scorer import EncoderScorer, Row
 from ironwok.zero_shot.encoding import Progress, unique
 from ironwok.zero_shot.pairs import Pair, Position, Prompt
@@ -67,7 +67,11 @@ class PETScorer(EncoderScorer):
         for i, question in enumerate(question_of):
             answers[question].append(i)
 
-        rows, mask_starts = zip(*(self._row(question, text_ids[question.text]) for question in questions), strict=True)
+        fitting = [self._fit(question, text_ids[question.text]) for question in questions]
+        self._warn_of_cuts(sum(len(kept) < len(text_ids[q.text]) for q, kept in zip(questions, fitting, strict=True)))
+        rows, mask_starts = zip(
+            *(self._row(question, kept) for question, kept in zip(questions, fitting, strict=True)), strict=True
+        )
         scores = np.empty(len(asked), dtype=np.float64)
 
         def read(outputs: Any, _: Any, indices: np.ndarray) -> None:
@@ -85,15 +89,24 @@ class PETScorer(EncoderScorer):
         self.run(np.array([len(ids) for ids, _ in rows]), rows.__getitem__, read)
         return scores[asked_of]
 
+    def _fit(self, question: _Question, text: list[int]) -> list[int]:
+        """The beginning of the text that fits beside the prompt."""
+        size = len(question.before) + question.masks + len(question.after)
+        shown = str(self.tokenizer.decode([*question.before, *question.after]))
+        if text:
+            return text[: self.encoder.room(size, limit=self.max_tokens, specials=self._specials, prompt=shown)]
+        if size > self.max_tokens - self.encoder.layout.single_specials:
+            raise TextTooLongError(
+                f"the prompt {shown:.40}… has {size} tokens, the model takes {self.max_tokens}: give it less context"
+            )
+        return text
+
     def _row(self, question: _Question, text: list[int]) -> tuple[Row, int]:
         """The input and where its masks begin."""
         blank = [*question.before, *[self._mask] * question.masks, *question.after]
         if not text:
             row = self.encoder.single(blank)
             return row, len(self.encoder.layout.single[0]) + len(question.before)
-        shown = str(self.tokenizer.decode(blank))
-        room = self.encoder.room(len(blank), limit=self.max_tokens, specials=self._specials, prompt=shown)
-        text = text[:room]
         before, middle, _ = self.encoder.layout.pair
         if question.position == "prefix":
             return self.encoder.pair(blank, text), len(before) + len(question.before)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any
 
-from ironwok.errors import InputError, MissingHeadError, ModelError
+from ironwok.errors import InputError, ModelError
 from ironwok.zero_shot.pairs import Scorer
 from ironwok.zero_shot.selfcheck import OnSelfCheck, check_when_loaded
 
@@ -21,7 +20,7 @@ class ScorerOptions:
     """How to load and run the model behind a scorer.
 
     device: "cpu", "cuda", "cuda:1", ...; None for a GPU where there is one.
-    dtype: "float32", "bfloat16", "float16"; None for the one of the device. bfloat16 is two to three times faster on
+    dtype: "float32", "bfloat16", "float16"; None for float32. bfloat16 is two to three times faster on
     a CPU that has it, and moves scores by about a hundredth.
     batch_size: most pairs in one pass. max_tokens: longest input, None for all that the model takes.
     on_self_check: what a next-sentence model that guesses leads to: "warn", "raise", or "skip" the check.
@@ -64,25 +63,21 @@ def scorer_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*_BUILT_IN, *plugins]))
 
 
-def _load(head: str, model: str, options: ScorerOptions) -> tuple[Any, Any]:
-    from ironwok.models.loading import load_model
-
-    return load_model(model, head=head, device=options.device, dtype=options.dtype)
-
-
 def _nsp(model: str, options: ScorerOptions) -> Scorer:
+    from ironwok.zero_shot.loading import load_encoder
     from ironwok.zero_shot.nsp import NSPScorer
 
-    encoder, tokenizer = _load("nsp", model, options)
+    encoder, tokenizer = load_encoder(model, head="nsp", device=options.device, dtype=options.dtype)
     scorer = NSPScorer(encoder, tokenizer, batch_size=options.batch_size, max_tokens=options.max_tokens)
     check_when_loaded(scorer, options.on_self_check)
     return scorer
 
 
 def _pet(model: str, options: ScorerOptions) -> Scorer:
+    from ironwok.zero_shot.loading import load_encoder
     from ironwok.zero_shot.pet import PETScorer
 
-    encoder, tokenizer = _load("mlm", model, options)
+    encoder, tokenizer = load_encoder(model, head="mlm", device=options.device, dtype=options.dtype)
     # a masked-LM pass gives a whole vocabulary for every token: smaller batches keep that in bounds
     return PETScorer(
         encoder, tokenizer, batch_size=options.batch_size, batch_tokens=2048, max_tokens=options.max_tokens
@@ -90,26 +85,11 @@ def _pet(model: str, options: ScorerOptions) -> Scorer:
 
 
 def _nli(model: str, options: ScorerOptions) -> Scorer:
-    import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    import ironwok.models  # noqa: F401  registers RoFormerV2 with the Auto classes
-    from ironwok.models.bundled import resolve_model
+    from ironwok.zero_shot.loading import load_inference_model
     from ironwok.zero_shot.nli import NLIScorer
 
-    folder = resolve_model(model)
-    encoder, report = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
-    absent = sorted(key for key in report["missing_keys"] if not key.startswith(encoder.base_model_prefix + "."))
-    if absent:
-        raise MissingHeadError(
-            f"{model} has no classification head ({', '.join(absent)} are missing): scorer='nli' needs a model trained "
-            f"on natural language inference, scorer='nsp' or 'pet' any pretrained encoder"
-        )
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    encoder = encoder.to(device=device, dtype=getattr(torch, options.dtype or "float32"))
-    return NLIScorer(
-        encoder, AutoTokenizer.from_pretrained(folder), batch_size=options.batch_size, max_tokens=options.max_tokens
-    )
+    encoder, tokenizer = load_inference_model(model, device=options.device, dtype=options.dtype)
+    return NLIScorer(encoder, tokenizer, batch_size=options.batch_size, max_tokens=options.max_tokens)
 
 
 _BUILT_IN: dict[str, ScorerFactory] = {"nsp": _nsp, "pet": _pet, "nli": _nli}

@@ -1,0 +1,87 @@
+"""Which candidate belongs into the blank? Two-stage prompts: fill it in, and the clause around it is the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from ironwok.errors import InputError
+from ironwok.results import Span
+from ironwok.zero_shot.pairs import Pair, Position, Prompt, Scorer, check_position, check_text
+from ironwok.zero_shot.pet import PETScorer
+from ironwok.zero_shot.tasks.ranking import (
+    Ranking,
+    ask,
+    check_candidates,
+    clause_around,
+    context_around,
+    filled,
+    rank,
+)
+
+Context = Literal["beside", "around"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cloze:
+    """A text with one blank, and what may fill it.
+
+    blank: the mark of the blank, such as "____" or "#idiom#", found once in the text; ``place`` is where.
+    """
+
+    text: str
+    candidates: tuple[str, ...]
+    blank: str = "____"
+    place: Span = field(init=False)
+
+    def __post_init__(self) -> None:
+        check_text(self.text, 0)
+        check_candidates(self.candidates, of=f"the blank of {self.text!r:.30}")
+        found = self.text.count(self.blank) if self.blank else 0
+        if found != 1:
+            raise InputError(f"text {self.text!r:.40} has {found} blanks {self.blank!r}, one is needed")
+        start = self.text.index(self.blank)
+        object.__setattr__(self, "place", Span(start, start + len(self.blank), self.blank))
+
+
+def fill_blanks(
+    scorer: Scorer,
+    items: Sequence[Cloze],
+    *,
+    context: Context | None = None,
+    position: Position = "suffix",
+    clause_chars: int = 40,
+    context_chars: int = 200,
+) -> list[Ranking]:
+    """Rank the candidates of each blank (candidates-contrast).
+
+    context: "beside" sets the clause with the candidate filled in (at most ``clause_chars`` to either side) beside the
+    text around it without that clause, which asks a next-sentence scorer whether they read on. "around" leaves the
+    candidate in its text, which is what a masked LM wants. None takes the one for the scorer.
+    context_chars: how far to either side of the blank the model reads.
+    """
+    if context is None:
+        context = "around" if isinstance(scorer, PETScorer) else "beside"
+    if context not in get_args(Context):
+        raise InputError(f"context is {context!r}; it is 'beside' or 'around'")
+    check_position(position)
+    groups = [
+        [_pair(item, name, context, position, clause_chars, context_chars) for name in item.candidates]
+        for item in items
+    ]
+    return [
+        rank(item.text, item.place, item.candidates, scores)
+        for item, scores in zip(items, ask(scorer, groups), strict=True)
+    ]
+
+
+def _pair(item: Cloze, name: str, context: Context, position: Position, clause_chars: int, context_chars: int) -> Pair:
+    wide = context_around(item.text, item.place, most=context_chars)
+    if context == "around":
+        return Pair("", filled(item.text, wide, item.place, name), position)
+    clause = clause_around(item.text, item.place, most=clause_chars)
+    prompt: Prompt = filled(item.text, clause, item.place, name)
+    rest = item.text[wide.start : clause.start] + item.text[clause.end : wide.end]
+    # a clause that is all there is stands beside itself, with nothing in the blank
+    return Pair(rest if rest.strip() else prompt.before + prompt.after, prompt, position)

@@ -1,0 +1,98 @@
+"""How two sentences stand to each other: inference, paraphrase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from ironwok.errors import InputError, TemplateError
+from ironwok.zero_shot import mapping
+from ironwok.zero_shot.labels import parse_labels
+from ironwok.zero_shot.pairs import Pair, Position, Prompt, Scorer, check_position, check_text
+from ironwok.zero_shot.tasks.ranking import ask, bins
+
+Protocol = Literal["sc", "cc"]
+
+INFERENCE = ("entailment", "neutral", "contradiction")
+
+# What a reader would say between the two sentences of each kind.
+INFERENCE_WORDS = {"entailment": "所以", "neutral": "而且", "contradiction": "不对"}
+
+
+@dataclass(frozen=True, slots=True)
+class PairClassification:
+    """Labels of a pair of sentences, best first.
+
+    scores: for candidates-contrast probabilities; for samples-contrast how central the pair lies in each bin.
+    """
+
+    first: str
+    second: str
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+
+    @property
+    def label(self) -> str:
+        return self.labels[0]
+
+
+def classify_pairs(
+    scorer: Scorer,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    labels: Sequence[str] | Mapping[str, str] = INFERENCE,
+    protocol: Protocol = "sc",
+    prior: Sequence[float] | None = None,
+    template: str = "{label}，{second}",
+    position: Position = "prefix",
+    symmetric: bool = False,
+) -> list[PairClassification]:
+    """Classify pairs of sentences; one result for each, in their order.
+
+    protocol "sc": the second sentence stands as the prompt beside the first; all pairs of the call are ranked and cut
+    into bins by ``prior``, the first label the one of the best. It needs next-sentence scores and looks at the whole
+    batch. "cc": for each label the prompt is ``template`` with the label's words and the second sentence; ``labels``
+    is then a mapping label → words.
+    symmetric: the mean of both orders, for relations without a direction such as paraphrase.
+    Raises LabelError, TemplateError or InputError for what cannot be used as given.
+    """
+    if protocol not in get_args(Protocol):
+        raise InputError(f"protocol is {protocol!r}; it is 'sc' (samples-contrast) or 'cc' (candidates-contrast)")
+    if protocol == "cc" and prior is not None:
+        raise InputError("a prior is for samples-contrast alone: pass protocol='sc' with it, or leave it out")
+    check_position(position)
+    for number, pair in enumerate(pairs):
+        if len(pair) != 2:
+            raise InputError(f"pair {number} has {len(pair)} sentences, two are needed")
+        for sentence in pair:
+            check_text(sentence, number)
+    label_set = parse_labels(labels)
+    words: Sequence[str | None] = [None] if protocol == "sc" else label_set.words
+    if protocol == "cc" and tuple(label_set.words) == label_set.names == INFERENCE:
+        words = [INFERENCE_WORDS[name] for name in label_set.names]
+    orders = [list(pairs), [(b, a) for a, b in pairs]] if symmetric else [list(pairs)]
+    groups = [
+        [Pair(first, _prompt(template, second, word), position) for word in words]
+        for order in orders
+        for first, second in order
+    ]
+    scores = np.array(ask(scorer, groups)).reshape(len(orders), len(pairs), len(words)).mean(axis=0)
+    if protocol == "sc":
+        rows = bins(scores[:, 0], label_set.names, prior)
+    else:
+        rows = [mapping.ranked(label_set.names, row) for row in mapping.candidates_contrast(scores)]
+    return [PairClassification(*pair, *row) for pair, row in zip(pairs, rows, strict=True)]
+
+
+def _prompt(template: str, second: str, word: str | None) -> Prompt:
+    if word is None:
+        return Prompt("", second, "")
+    if template.count("{label}") != 1 or template.count("{second}") != 1:
+        raise TemplateError(
+            f"template {template!r} needs one {{label}} and one {{second}}, as in '{{label}}，{{second}}'"
+        )
+    before, after = template.split("{label}")
+    return Prompt(before.replace("{second}", second), word, after.replace("{second}", second))

@@ -1,0 +1,161 @@
+from importlib.metadata import EntryPoint, EntryPoints
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertForSequenceClassification, BertModel
+
+from ironwok.errors import (
+    InputError,
+    MissingHeadError,
+    ModelError,
+    ModelNotFoundError,
+    SelfCheckError,
+    SelfCheckWarning,
+)
+from ironwok.zero_shot import (
+    NSPScorer,
+    PETScorer,
+    ScorerOptions,
+    ZeroShotClassifier,
+    load_scorer,
+    registry,
+    scorer_names,
+)
+from ironwok.zero_shot.loading import tokenizer_of
+
+UNCHECKED = ScorerOptions(on_self_check="skip", device="cpu")
+
+
+def test_models_load_by_folder(nsp_folder, mlm_folder, nsp_scorer, pet_scorer):
+    from ironwok.zero_shot import Pair, Prompt
+
+    pair = Pair("外面下雨了。", Prompt("", "天气", ""))
+    loaded = load_scorer("nsp", str(nsp_folder), UNCHECKED)
+    assert isinstance(loaded, NSPScorer)
+    assert loaded.score([pair]) == pytest.approx(nsp_scorer.score([pair]), abs=1e-6)
+    loaded = load_scorer("pet", str(mlm_folder), UNCHECKED)
+    assert isinstance(loaded, PETScorer)
+    assert loaded.score([pair]) == pytest.approx(pet_scorer.score([pair]), abs=1e-6)
+
+
+def test_a_random_model_fails_the_self_check(nsp_folder):
+    with pytest.warns(SelfCheckWarning, match="cannot tell consecutive sentences"):
+        ZeroShotClassifier(str(nsp_folder), device="cpu")
+    with pytest.raises(SelfCheckError):
+        ZeroShotClassifier(str(nsp_folder), device="cpu", on_self_check="raise")
+
+
+def test_missing_heads_are_named(bert_config, tokenizer, mlm_folder, nsp_folder, tmp_path):
+    BertModel(bert_config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    for scorer, folder in (("nsp", mlm_folder), ("pet", nsp_folder), ("nsp", tmp_path), ("pet", tmp_path)):
+        with pytest.raises(MissingHeadError):
+            load_scorer(scorer, str(folder), UNCHECKED)
+    with pytest.raises(MissingHeadError, match="no classification head"):
+        load_scorer("nli", str(tmp_path), UNCHECKED)
+
+
+def test_inference_models_load_by_folder(bert_config, tokenizer, tmp_path):
+    config = type(bert_config).from_dict({**bert_config.to_dict(), "num_labels": 2})
+    config.id2label = {0: "contradiction", 1: "entailment"}
+    config.label2id = {"contradiction": 0, "entailment": 1}
+    BertForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    result = ZeroShotClassifier(str(tmp_path), scorer="nli", device="cpu")("外面下雨了。", ["天气", "足球"])
+    assert isinstance(result, dict)
+    assert sum(result["scores"]) == pytest.approx(1)
+
+
+def test_roformer_v2_serves_nsp_and_pet(tokenizer, tmp_path):
+    from ironwok.models import RoFormerV2Config, RoFormerV2ForPreTraining
+
+    config = RoFormerV2Config(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
+    )
+    torch.manual_seed(0)
+    RoFormerV2ForPreTraining(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    for scorer in ("nsp", "pet"):
+        classifier = ZeroShotClassifier(str(tmp_path), scorer=scorer, device="cpu", on_self_check="skip")
+        result = classifier.classify("外面下雨了。", labels="天气,足球,股票", calibrate=True)[0]
+        assert sum(result.scores) == pytest.approx(1)
+        assert len(set(result.scores)) == 3
+
+
+def test_a_folder_with_only_a_vocabulary_gets_the_tokenizer_of_bert(tmp_path):
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n天\n气\n", encoding="utf-8")
+    loaded = tokenizer_of(str(tmp_path))
+    assert loaded("天气")["input_ids"] == [2, 5, 6, 3]
+    assert loaded.is_fast
+
+
+def test_half_precision_moves_scores_only_a_little(nsp_folder, nsp_scorer):
+    from ironwok.zero_shot import Pair, Prompt
+
+    half = load_scorer("nsp", str(nsp_folder), ScorerOptions(device="cpu", dtype="bfloat16", on_self_check="skip"))
+    assert isinstance(half, NSPScorer)
+    assert half.model.dtype == torch.bfloat16
+    pair = Pair("外面下雨了。", Prompt("", "天气", ""))
+    assert half.score([pair]) == pytest.approx(nsp_scorer.score([pair]), abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "int8"}, "dtype is 'int8'"),
+        ({"device": "toaster"}, "device is 'toaster'"),
+        ({"threads": 0}, "threads is 0"),
+    ],
+)
+def test_options_that_do_not_exist_are_refused(nsp_folder, options, message):
+    with pytest.raises(InputError, match=message):
+        ZeroShotClassifier(str(nsp_folder), on_self_check="skip", **options)
+
+
+def test_models_that_do_not_exist_are_refused(tmp_path):
+    with pytest.raises(ModelNotFoundError):
+        ZeroShotClassifier(str(tmp_path / "nowhere"))
+
+
+class Constant:
+    def __init__(self, model, options):
+        self.model, self.options = model, options
+
+    def score(self, pairs):
+        return np.arange(len(pairs), dtype=float)
+
+
+@pytest.fixture
+def plugins(monkeypatch):
+    found = EntryPoints(
+        [
+            EntryPoint("constant", f"{__name__}:Constant", registry.ENTRY_POINT_GROUP),
+            EntryPoint("useless", "builtins:max", registry.ENTRY_POINT_GROUP),
+        ]
+    )
+    monkeypatch.setattr(registry, "entry_points", lambda group: found.select(group=group))
+
+
+def test_scorers_of_other_packages_are_found(plugins):
+    assert scorer_names() == ("nsp", "pet", "nli", "constant", "useless")
+    classifier = ZeroShotClassifier("their-model", scorer="constant", batch_size=7)
+    assert classifier.classify("文本", labels="a,b")[0].label == "b"
+    assert classifier.scorer.model == "their-model"
+    assert classifier.scorer.options.batch_size == 7
+
+
+def test_an_unknown_scorer_names_the_known_ones(plugins):
+    with pytest.raises(InputError, match="no scorer 'magic'; there are nsp, pet, nli, constant, useless"):
+        ZeroShotClassifier(scorer="magic")
+
+
+def test_a_plugin_that_is_no_scorer_is_refused(monkeypatch):
+    broken = EntryPoints([EntryPoint("broken", f"{__name__}:not_a_scorer", registry.ENTRY_POINT_GROUP)])
+    monkeypatch.setattr(registry, "entry_points", lambda group: broken.select(group=group))
+    with pytest.raises(ModelError, match="is a str without score"):
+        load_scorer("broken", "any")
+
+
+def not_a_scorer(model, options):
+    return "nothing"
