@@ -11,7 +11,18 @@ import pytest
 import ironwok
 from ironwok import errors
 
-PUBLIC = {"Classification", "IronwokError", "Span", "ZeroShotClassifier", "__version__"}
+PUBLIC = {
+    "Classification",
+    "DocumentResult",
+    "IronwokError",
+    "PassageResult",
+    "Report",
+    "Skip",
+    "Span",
+    "ZeroShotClassifier",
+    "__version__",
+    "read",
+}
 
 
 def test_the_package_exports_exactly_these_names():
