@@ -13,12 +13,28 @@ __version__ = "0.1.0"
 # public name -> module that holds it
 _EXPORTS = {
     "Classification": "ironwok.results",
+    "DocumentResult": "ironwok.results",
     "IronwokError": "ironwok.errors",
+    "PassageResult": "ironwok.results",
+    "Report": "ironwok.results",
+    "Skip": "ironwok.results",
     "Span": "ironwok.results",
     "ZeroShotClassifier": "ironwok.zero_shot",
+    "read": "ironwok.reading",
 }
 
-__all__ = ["Classification", "IronwokError", "Span", "ZeroShotClassifier", "__version__"]
+__all__ = [
+    "Classification",
+    "DocumentResult",
+    "IronwokError",
+    "PassageResult",
+    "Report",
+    "Skip",
+    "Span",
+    "ZeroShotClassifier",
+    "__version__",
+    "read",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 # as a shell reports a program that SIGINT or SIGPIPE ended
 EXIT_INTERRUPTED = 130
@@ -61,7 +63,8 @@ def _run(arguments: list[str], *, debug: bool) -> int:
     from ironwok.errors import IronwokError
 
     try:
-        code = build_app().main(arguments or ["--help"], prog_name="ironwok", standalone_mode=False)
+        with _warnings_for_users(debug):
+            code = build_app().main(arguments or ["--help"], prog_name="ironwok", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()
@@ -88,6 +91,29 @@ def _usage(error: Exception) -> int:
     page = f"{context.command_path if context else 'ironwok'} --help"
     say(t(en=f"See: {page}", zh=f"用法见：{page}"), style="dim")
     return 2
+
+
+@contextmanager
+def _warnings_for_users(debug: bool) -> Iterator[None]:
+    """Our warnings as a yellow line, once each; what libraries warn programmers of, only with --debug."""
+    from ironwok.errors import IronwokWarning
+
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        from ironwok.cli.console import say
+        from ironwok.cli.language import t
+
+        ours = issubclass(category, IronwokWarning)
+        say(
+            t(en=f"warning: {message}", zh=f"提醒：{message}") if ours else f"{category.__name__}: {message}",
+            style="yellow",
+        )
+
+    with warnings.catch_warnings():
+        if not debug:
+            warnings.simplefilter("ignore")
+        warnings.simplefilter("once", IronwokWarning)
+        warnings.showwarning = show
+        yield
 
 
 def silence_stdout() -> None:

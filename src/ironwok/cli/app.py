@@ -42,6 +42,11 @@ COMMANDS = (
         en="Read files and folders: sort every passage into your labels, write an HTML report",
         zh="读文件和文件夹：按你给的标签归类每一段，写出一份 HTML 报告",
     ),
+    CommandEntry(
+        "pretrain",
+        en="Pretrain an encoder from a recipe and a folder of corpus files",
+        zh="按配方，用一个文件夹的语料预训练编码器",
+    ),
 )
 _ENTRIES = {entry.name: entry for entry in COMMANDS}
 

@@ -86,9 +86,9 @@ def _explained(parameter: Any) -> str:
         return t(en="Show this page.", zh="显示本页。")
     text = parameter.help or ""
     if parameter.required:
-        return f"{text} {t(en='(required)', zh='（必填）')}"
+        return f"{text}{t(en=' (required)', zh='（必填）')}"
     shown = parameter.show_default if isinstance(parameter.show_default, str) else _default(parameter)
-    return f"{text} {t(en=f'(default: {shown})', zh=f'（默认：{shown}）')}" if shown else text
+    return f"{text}{t(en=f' (default: {shown})', zh=f'（默认：{shown}）')}" if shown else text
 
 
 def _default(parameter: Any) -> str:

@@ -1,0 +1,232 @@
+"""``ironwok read``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ironwok.cli import EXIT_INTERRUPTED
+from ironwok.cli.console import out as stdout
+from ironwok.cli.console import say
+from ironwok.cli.language import current_language, t
+
+
+def about() -> str:
+    return t(
+        en=(
+            "Read files and folders (.txt .md .html .pdf .docx .csv .jsonl), cut them into passages, sort every "
+            "passage into your labels, and write a report: index.html to look at, results.jsonl to work with.\n\n"
+            "No examples are needed, and nothing leaves this machine. If the run is interrupted, the same command goes "
+            "on where it stopped; on a finished report it reads only what is new or has changed.\n\n"
+            "  ironwok read notes/ mail.csv --labels 'invoice,complaint,praise'"
+        ),
+        zh=(
+            "读文件和文件夹（.txt .md .html .pdf .docx .csv .jsonl），切成段落，把每一段归入你给的标签，写出一份报告："
+            "index.html 用来看，results.jsonl 供程序用。\n\n"
+            "不需要标注样例，数据不出本机。中断之后，再运行同样的命令就会接着读；报告已经完成时，只读新增和改动过的文件。\n\n"
+            "  ironwok read 资料/ 留言.csv --labels 科技,财经,体育"
+        ),
+    )
+
+
+def read(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH…", help=t(en="Files, folders and patterns to read.", zh="要读的文件、文件夹或通配模式。")
+        ),
+    ],
+    labels: Annotated[
+        str,
+        typer.Option(
+            "--labels",
+            "-l",
+            metavar="A,B,C",
+            help=t(
+                en="The labels, separated by commas; or @FILE with one label a line.",
+                zh="标签，用逗号隔开；也可以用 @文件，每行一个标签。",
+            ),
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help=t(en="Folder of the report.", zh="报告所在的文件夹。"))
+    ] = Path("report"),
+    template: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--template",
+            metavar="TEXT",
+            help=t(
+                en="A sentence with {} in the place of the label; may be given several times, scores are averaged "
+                "(default: one in the language of the labels).",
+                zh="一句话，用 {} 代表标签；可以给多个，取平均分（默认按标签的语言选用）。",
+            ),
+        ),
+    ] = None,
+    multi_label: Annotated[
+        bool,
+        typer.Option(
+            "--multi-label",
+            help=t(
+                en="Judge each label on its own: a passage may have several.", zh="各标签分别判断，一段可以有多个标签。"
+            ),
+        ),
+    ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold",
+            metavar="0…1",
+            help=t(en="Give no label where the best score is lower.", zh="最高分低于此值时不给标签。"),
+        ),
+    ] = None,
+    calibrate: Annotated[
+        bool | None,
+        typer.Option(
+            "--calibrate/--no-calibrate",
+            help=t(
+                en="Take away what a label scores without any text (default: with --multi-label).",
+                zh="减去标签在没有正文时的得分（默认只在 --multi-label 时）。",
+            ),
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            help=t(en="A bundled model, a folder, or a hub id.", zh="自带的模型、文件夹或 hub 上的名字。"),
+        ),
+    ] = "ironwok-small",
+    scorer: Annotated[
+        str,
+        typer.Option(
+            "--scorer",
+            metavar="nsp|pet|nli",
+            help=t(
+                en="How the model is asked: next sentence, masked words, or inference.",
+                zh="怎样问模型：下一句（nsp）、填空（pet）或推断（nli）。",
+            ),
+        ),
+    ] = "nsp",
+    max_chars: Annotated[
+        int | None,
+        typer.Option(
+            "--max-chars", metavar="N", min=1, help=t(en="Longest passage, in characters.", zh="一段最多多少字。")
+        ),
+    ] = None,
+    text_field: Annotated[
+        str | None,
+        typer.Option(
+            "--text-field",
+            metavar="NAME",
+            help=t(
+                en="Column or key that holds the text in .csv and .jsonl files (default: found by name and length).",
+                zh=".csv 和 .jsonl 中正文所在的列或键（默认按名字和长度找）。",
+            ),
+        ),
+    ] = None,
+    title_field: Annotated[
+        str | None,
+        typer.Option("--title-field", metavar="NAME", help=t(en="Likewise, the title.", zh="同上，标题所在的列或键。")),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            "--encoding",
+            metavar="NAME",
+            help=t(en="Encoding of all text files (default: detected).", zh="文本文件的编码（默认自动识别）。"),
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="NAME",
+            help=t(
+                en="cpu, cuda, cuda:1 … (default: a GPU if there is one).",
+                zh="cpu、cuda、cuda:1……（默认有 GPU 就用）。",
+            ),
+        ),
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            "--dtype",
+            metavar="NAME",
+            help=t(
+                en="float32, bfloat16 or float16 (default: the device's).",
+                zh="float32、bfloat16 或 float16（默认随设备）。",
+            ),
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int,
+        typer.Option("--batch-size", metavar="N", min=1, help=t(en="Most pairs in one pass.", zh="一批最多多少对。")),
+    ] = 64,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help=t(
+                en="Forget an earlier run in the same folder and start over.",
+                zh="不要同一文件夹里以前的结果，从头读起。",
+            ),
+        ),
+    ] = False,
+) -> None:
+    """Parse, show what goes on, print the table."""
+    from ironwok.cli.watch import Watch
+
+    with Watch() as watch:
+        watch.say_loading()
+        from ironwok.reading import read as read_documents
+        from ironwok.reading.sources import DEFAULT_MAX_CHARS
+
+        try:
+            report = read_documents(
+                paths,
+                labels=_labels(labels),
+                out=out,
+                template=template or None,
+                multi_label=multi_label,
+                threshold=threshold,
+                calibrate=calibrate,
+                model=model,
+                scorer=scorer,
+                device=device,
+                dtype=dtype,
+                batch_size=batch_size,
+                max_chars=DEFAULT_MAX_CHARS if max_chars is None else max_chars,
+                text_field=text_field,
+                title_field=title_field,
+                encoding=encoding,
+                fresh=fresh,
+                language=current_language(),
+                on_event=watch,
+            )
+        except KeyboardInterrupt:
+            watch.close()
+            say(watch.interrupted(out), style="yellow")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+    from ironwok.cli.table import print_report
+
+    print_report(report, console=stdout(), skipped=watch.skipped)
+
+
+def _labels(given: str) -> str | list[str]:
+    """Labels as typed, or those of a file."""
+    if not given.startswith("@"):
+        return given
+    from ironwok.errors import UnreadableDocumentError
+
+    path = Path(given[1:])
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnreadableDocumentError(f"the file of labels {path} cannot be read: {error}") from error
+    return [line.strip() for line in lines if line.strip()]

@@ -1,0 +1,62 @@
+// The data, what the reader has chosen, and what matches it.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const state = {
+  language: DATA.language,
+  labels: new Set(), // numbers; -1 stands for "no label"
+  needle: "",
+  minimum: 0,
+  view: "documents",
+  order: "reading",
+  open: 0, // number of the document on the right
+  allLabels: false,
+  inDocument: false, // narrow screens show either the list or the document
+};
+const W = () => WORDS[state.language];
+const number = (n) => n.toLocaleString("en-US");
+
+const ALL = []; // every passage, in reading order
+DATA.documents.forEach((document, d) => {
+  document.number = d;
+  document.passages.forEach((passage, p) => {
+    passage.document = document;
+    passage.number = p;
+    passage.best = passage.scores.length ? passage.scores[0][1] : 0;
+    ALL.push(passage);
+  });
+});
+
+const nameOf = (document) => document.title || document.name + (document.record === null ? "" : ` · ${document.record}`);
+
+function hasLabel(passage, labels) {
+  if (labels.size === 0) return true;
+  return passage.labels.length ? passage.labels.some((label) => labels.has(label)) : labels.has(-1);
+}
+
+function hasText(passage) {
+  if (!state.needle) return true;
+  passage.lower ??= passage.text.toLowerCase();
+  return passage.lower.includes(state.needle);
+}
+
+/** Matching passages, and per label (`length` = none) those that match apart from the choice of labels. */
+function found() {
+  const perLabel = new Array(DATA.labels.length + 1).fill(0);
+  const passages = ALL.filter((passage) => {
+    passage.matches = passage.best >= state.minimum && hasText(passage);
+    if (passage.matches) for (const label of passage.labels.length ? passage.labels : [DATA.labels.length]) perLabel[label]++;
+    passage.matches &&= hasLabel(passage, state.labels);
+    return passage.matches;
+  });
+  const counts = new Map();
+  for (const passage of passages) counts.set(passage.document, (counts.get(passage.document) ?? 0) + 1);
+  return { passages, perLabel, counts, documents: DATA.documents.filter((document) => counts.has(document)) };
+}
+
+function ordered(passages) {
+  if (state.order === "reading") return passages;
+  const sign = state.order === "sure" ? -1 : 1;
+  return [...passages].sort((a, b) => sign * (a.best - b.best));
+}
+
+const filtered = () => state.labels.size > 0 || state.needle !== "" || state.minimum > 0;

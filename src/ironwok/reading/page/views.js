@@ -1,0 +1,224 @@
+// The parts of the page, each built anew from the data and the state.
+
+/** Label bars: all passages in pale, those that match the other filters in full. */
+function labelRows(result) {
+  const rows = DATA.labels.map((name, label) => ({ label, name, all: DATA.labelPassages[label], documents: DATA.labelDocuments[label] }));
+  rows.sort((a, b) => b.all - a.all);
+  const without = ALL.filter((passage) => passage.labels.length === 0).length;
+  if (without) rows.push({ label: -1, name: W().none, all: without, documents: DATA.documents.filter((d) => !d.labels.length).length });
+  const most = Math.max(1, ...rows.map((row) => row.all));
+  const visible = state.allLabels ? rows : rows.slice(0, 16);
+  const list = visible.map((row) =>
+    el(
+      "li",
+      {},
+      el(
+        "button",
+        {
+          class: row.label < 0 ? "row without" : "row",
+          "aria-pressed": String(state.labels.has(row.label)),
+          style: { ...(row.label < 0 ? {} : hueOf(row.label)), "--all": row.all / most, "--now": result.perLabel.at(row.label) / most },
+          onclick: () => update(() => (state.labels.has(row.label) ? state.labels.delete(row.label) : state.labels.add(row.label))),
+          "data-key": `label${row.label}`,
+        },
+        el("span", { class: "name" }, row.name),
+        el("span", { class: "bar", "aria-hidden": "true" }),
+        el("span", { class: "number" }, number(row.all)),
+        el("span", { class: "number second" }, number(row.documents)),
+      ),
+    ),
+  );
+  const rest =
+    rows.length > 16
+      ? el(
+          "button",
+          { class: "quiet", "data-key": "all", onclick: () => update(() => (state.allLabels = !state.allLabels)) },
+          state.allLabels ? W().fewerLabels : W().allLabels(rows.length),
+        )
+      : null;
+  return el("section", { class: "labels" }, el("h2", {}, W().labels, " ", el("small", {}, W().labelsHint)), el("ul", {}, list), rest);
+}
+
+/** Passages by best score in twenty columns, and the slider that cuts them. */
+function confidence() {
+  const columns = new Array(20).fill(0);
+  for (const passage of ALL) columns[Math.min(19, Math.floor(passage.best * 20))]++;
+  const most = Math.max(1, ...columns);
+  const chance = DATA.multiLabel || DATA.labels.length < 2 ? null : 1 / DATA.labels.length;
+  const slider = el("input", {
+    type: "range",
+    min: 0,
+    max: 1,
+    step: 0.05,
+    value: state.minimum,
+    "aria-label": W().minimum,
+    "data-key": "minimum",
+    oninput: (event) => update(() => (state.minimum = Number(event.target.value))),
+  });
+  return el(
+    "section",
+    { class: "confidence" },
+    el("h2", {}, W().confidence, " ", el("small", {}, W().confidenceHint)),
+    el(
+      "div",
+      { class: "columns", "aria-hidden": "true" },
+      columns.map((count, i) => el("i", { class: i / 20 >= state.minimum - 1e-9 ? "in" : "", style: { "--share": count / most }, title: `${decimal(i / 20)}+  ${count}` })),
+      chance === null ? null : el("b", { style: { "--at": chance } }, W().chance),
+    ),
+    el("div", { class: "slider" }, slider, el("output", {}, `≥ ${state.minimum.toFixed(2)}`)),
+  );
+}
+
+/** Passages of a document as a strip in reading order, as long as they are. */
+function strip(document, go) {
+  return el(
+    "span",
+    { class: "strip", "aria-hidden": go ? null : "true" },
+    document.passages.slice(0, 400).map((passage, p) =>
+      el(go ? "button" : "i", {
+        class: (passage.labels.length ? "" : "without ") + (passage.matches ? "" : "out"),
+        style: { "--length": passage.text.length, ...(passage.labels.length ? hueOf(passage.labels[0]) : {}) },
+        ...(go ? { onclick: () => go(p), title: `${W().passage(p + 1)} ${passage.labels.map((l) => DATA.labels[l]).join(" ") || W().none}`, tabindex: "-1", "aria-hidden": "true" } : {}),
+      }),
+    ),
+  );
+}
+
+function documentList(result) {
+  const list = el("ol", { class: "list", "aria-label": W().byDocument });
+  fillSlowly(
+    list,
+    result.documents,
+    (document) =>
+      el(
+        "li",
+        {},
+        el(
+          "button",
+          {
+            "aria-current": document.number === state.open ? "true" : null,
+            "data-key": `document${document.number}`,
+            onclick: () => openDocument(document.number),
+          },
+          el("span", { class: "title", lang: languageOf(nameOf(document)) }, nameOf(document)),
+          tag(document.labels[0], document.scores[0]?.[1]),
+          el("span", { class: "path" }, document.title ? document.name + (document.record === null ? "" : ` · ${document.record}`) : ""),
+          strip(document),
+        ),
+      ),
+    120,
+  );
+  return list;
+}
+
+/** A document: its labels, what carries them, and the running text with every passage in its place. */
+function documentView(document, { headingLevel = "h2" } = {}) {
+  const text = el("div", { class: "text", lang: languageOf(document.passages.map((passage) => passage.text).join("").slice(0, 400)) });
+  const build = fillSlowly(text, document.passages, (passage) => [passage.before, passageInText(passage)], 200);
+  const go = (p) => {
+    build(p + 1);
+    const target = text.querySelectorAll(":scope > .passage")[p];
+    target.scrollIntoView({ block: "center" });
+    target.querySelector(".note").focus({ preventScroll: true });
+  };
+  const top = document.labels[0];
+  const carried = document.passages
+    .filter((passage) => top !== undefined && passage.labels.includes(top))
+    .map((passage) => [passage, passage.scores.find(([label]) => label === top)?.[1] ?? 0])
+    .sort((a, b) => b[1] - a[1])
+    .slice(0, 3);
+  const characters = document.passages.reduce((sum, passage) => sum + [...passage.text].length, 0);
+  const article = el(
+    "article",
+    { class: "document" },
+    el("button", { class: "back quiet", onclick: () => update(() => (state.inDocument = false)) }, `← ${W().back}`),
+    el(
+      "header",
+      {},
+      el(headingLevel, { tabindex: "-1", lang: languageOf(nameOf(document)) }, nameOf(document)),
+      el(
+        "p",
+        { class: "meta", title: document.path },
+        [document.name, document.record === null ? null : W().record(document.record), W().passages(document.passages.length), W().characters(number(characters))]
+          .filter(Boolean)
+          .join(" · "),
+      ),
+      el(
+        "div",
+        { class: "verdict" },
+        el("div", { class: "tags" }, document.labels.length ? document.labels.map((label) => tag(label)) : tag()),
+        scoreBars(document.scores, 4),
+      ),
+      document.passages.length > 1 ? strip(document, go) : null,
+      carried.length && document.passages.length > 1
+        ? el(
+            "p",
+            { class: "carried" },
+            W().strongest,
+            carried.map(([passage, score]) =>
+              el("button", { class: "quiet", onclick: () => go(passage.number) }, `${W().passage(passage.number + 1)} ${decimal(score)}`),
+            ),
+          )
+        : null,
+    ),
+    text,
+  );
+  return { article, go, build };
+}
+
+function passageInText(passage) {
+  const label = passage.labels[0];
+  const note = el(
+    "button",
+    { class: "note", "aria-expanded": "false", "aria-label": `${W().passage(passage.number + 1)} ${passage.labels.map((l) => DATA.labels[l]).join(" ") || W().none} ${decimal(passage.best)}` },
+    passage.labels.length > 1 ? passage.labels.map((l) => tag(l)) : tag(label, passage.best),
+  );
+  // an inline block element, since its scores are a list
+  const span = el(
+    "div",
+    { class: `passage${label === undefined ? " without" : ""}${passage.matches ? "" : " out"}`, style: label === undefined ? {} : hueOf(label) },
+    note,
+    marked(passage.text, state.needle),
+  );
+  let detail = null;
+  note.addEventListener("click", () => {
+    if (detail) {
+      detail.remove();
+      detail = null;
+    } else {
+      detail = el(
+        "div",
+        { class: "detail" },
+        scoreBars(passage.scores, MOST_SCORES),
+        el("span", { class: "place" }, `${W().passage(passage.number + 1)} · ${W().place(passage.at[0], passage.at[1])}`),
+      );
+      span.append(detail);
+    }
+    note.setAttribute("aria-expanded", String(detail !== null));
+  });
+  return span;
+}
+const MOST_SCORES = 12;
+
+function passageList(result) {
+  const list = el("ol", { class: "cards", "aria-label": W().byPassage });
+  fillSlowly(
+    list,
+    ordered(result.passages),
+    (passage) =>
+      el(
+        "li",
+        { class: passage.labels.length ? "card" : "card without", style: passage.labels.length ? hueOf(passage.labels[0]) : {} },
+        el("p", { class: "text", lang: languageOf(passage.text) }, marked(passage.text, state.needle)),
+        el(
+          "div",
+          { class: "aside" },
+          passage.labels.length > 1 ? passage.labels.map((label) => tag(label)) : tag(passage.labels[0], passage.best),
+          scoreBars(passage.scores.slice(1), 2),
+          el("button", { class: "quiet source", title: W().open, onclick: () => openDocument(passage.document.number, passage.number) }, nameOf(passage.document)),
+        ),
+      ),
+    60,
+  );
+  return list;
+}

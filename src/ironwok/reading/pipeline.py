@@ -1,0 +1,280 @@
+"""The main job: files → documents → passages → readers → results on disk → report.
+
+Nothing here knows what a reader finds; see `readers` for that, `journal` for what survives an interruption, `html` for
+the page.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ironwok import __version__
+from ironwok.errors import ConfigError, DocumentError, InputError, NoDocumentsError, OutputError
+from ironwok.reading import html
+from ironwok.reading.ahead import CutDocument, ReadAhead
+from ironwok.reading.events import Advanced, Observer, Planned, Skipped, Stopped
+from ironwok.reading.files import FileIdentity, replace_file
+from ironwok.reading.journal import Journal
+from ironwok.reading.readers import LabelReader, PassageReader
+from ironwok.reading.sources import DEFAULT_MAX_CHARS, SourceOptions, list_files, open_file, passages_of
+from ironwok.results import DocumentResult, PassageResult, Report, Skip
+
+# passages that go through the readers together, and are kept or lost together when a run dies
+CHUNK = 64
+# how long to look ahead before the first passage is read
+LOOK_AHEAD_SECONDS = 3.0
+LANGUAGES = ("en", "zh")
+
+
+def read(
+    paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    *,
+    labels: Any,
+    out: str | os.PathLike[str] = "report",
+    label_separator: str | None = None,
+    template: str | Sequence[str] | None = None,
+    multi_label: bool = False,
+    threshold: float | None = None,
+    calibrate: bool | None = None,
+    model: str = "ironwok-small",
+    scorer: str = "nsp",
+    device: str | None = None,
+    dtype: str | None = None,
+    batch_size: int = 64,
+    max_chars: int = DEFAULT_MAX_CHARS,
+    text_field: str | None = None,
+    title_field: str | None = None,
+    encoding: str | None = None,
+    fresh: bool = False,
+    language: str = "en",
+    classifier: Any = None,
+    on_event: Observer | None = None,
+) -> Report:
+    """Read files and folders, sort every passage into labels, and leave a report in a folder.
+
+    paths: files and folders of .txt .md .html .pdf .docx .csv .jsonl and their relatives.
+    labels … batch_size, classifier: see `LabelReader`. max_chars … encoding: see `SourceOptions`.
+    out: folder of the report. Where an earlier run with the same settings was interrupted, this one goes on; finished
+    files that have not changed are not read again. fresh: start over instead.
+    language: "en" or "zh", what the page opens in. on_event: told what lies ahead, what is done, what is skipped.
+
+    Writes results.jsonl, documents.jsonl, skipped.jsonl, files.jsonl, run.json and index.html. Offsets index the text
+    of the document as extracted from its file.
+
+    Raises LabelError, TemplateError or InputError for what cannot be used as given, NoDocumentsError where there is
+    nothing to read, ModelError from loading the model, ConfigError where ``out`` holds something else, OutputError
+    where it cannot be written: what was written until then is kept.
+    """
+    if language not in LANGUAGES:
+        raise InputError(f"language {language!r} is not one of {', '.join(LANGUAGES)}")
+    reader = LabelReader(
+        labels=labels,
+        label_separator=label_separator,
+        template=template,
+        multi_label=multi_label,
+        threshold=threshold,
+        calibrate=calibrate,
+        model=model,
+        scorer=scorer,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        classifier=classifier,
+    )
+    options = SourceOptions(max_chars=max_chars, text_field=text_field, title_field=title_field, encoding=encoding)
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    sources = tuple(os.fspath(source) for source in given)
+    folder = Path(out)
+    files = list_files(sources, outside=folder)
+    started = _now()
+    about = {"version": __version__, "started": started, "directory": os.getcwd(), "sources": list(sources)}
+    settings = options.settings() | reader.settings()
+    with Journal(folder, settings=settings, about=about, chunk=CHUNK, fresh=fresh) as journal:
+        run = _Run(journal, files, [reader], options, on_event or _nobody)
+        try:
+            run.read_all()
+            if not any(journal.documents(files)):
+                raise NoDocumentsError(_nothing_read(sources, tuple(journal.skips(files))))
+            report = Report(
+                documents=tuple(journal.documents(files)),
+                skipped=tuple(journal.skips(files)),
+                labels=reader.labels,
+                multi_label=multi_label,
+                threshold=threshold,
+                model=model,
+                templates=reader.templates,
+                folder=folder,
+                sources=sources,
+            )
+            made = datetime.now().astimezone().date()
+            page = html.render(report, language=language, made=made, version=__version__)
+            replace_file(report.page, page.encode("utf-8"))
+            journal.finish(files, {"version": __version__, "sources": list(sources), "finished": _now()})
+        except BaseException as error:
+            run.notify(Stopped(*journal.kept))
+            if isinstance(error, OutputError):
+                raise OutputError(f"{error}; {_kept(journal)}") from error
+            raise
+    return report
+
+
+@dataclass(slots=True)
+class _OpenDocument:
+    """A document of which some passages still wait for the readers."""
+
+    cut: CutDocument
+    done: list[PassageResult] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        return len(self.done) == len(self.cut.passages)
+
+
+class _Run:
+    """One pass over the files that are not done yet."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        files: Sequence[str],
+        readers: Sequence[PassageReader],
+        options: SourceOptions,
+        notify: Observer,
+    ) -> None:
+        self.journal = journal
+        self.files = files
+        self.readers = readers
+        self.options = options
+        self.notify = notify
+        self.done = 0
+
+    def read_all(self) -> None:
+        changed, vanished = self.journal.reconcile(self.files)
+        done = [path for path in self.files if path in self.journal.progress and self.journal.progress[path].done]
+        pending = [path for path in self.files if path not in set(done)]
+        ahead = ReadAhead(pending, lambda path: open_file(path, self.options))
+        ahead.look(LOOK_AHEAD_SECONDS)
+        passages, exact = ahead.passages()
+        kept, _ = self.journal.kept
+        begun = sum(len(self.journal.progress[path].passages) for path in pending if path in self.journal.progress)
+        seconds = [reader.predict_seconds(ahead.sample(), passages - begun) for reader in self.readers]
+        self.notify(
+            Planned(
+                files=len(self.files),
+                files_done=len(done),
+                passages_done=kept,
+                passages=passages - begun,
+                exact=exact,
+                seconds=sum(known) if (known := [one for one in seconds if one is not None]) else None,
+                changed=tuple(changed),
+                vanished=tuple(vanished),
+            )
+        )
+        for path in pending:
+            self._read_file(path, ahead, begun)
+
+    def _read_file(self, path: str, ahead: ReadAhead, begun: int) -> None:
+        """Read one file, a chunk of passages at a time."""
+        try:
+            identity = FileIdentity.of(Path(path))
+        except DocumentError as error:
+            # it is not there any more, or not readable: no identity, so the next run tries again
+            self.notify(Skipped(Skip(path, str(error))))
+            self.journal.begin(path, FileIdentity(0, 0, ""))
+            self.journal.add(path, skips=[Skip(path, str(error))])
+            return
+        kept = deque(self.journal.begin(path, identity))
+        open_documents: deque[_OpenDocument] = deque()
+        waiting: list[tuple[_OpenDocument, PassageResult]] = []
+        skips: list[Skip] = []
+        for item in ahead.items(path):
+            if isinstance(item, Skip):
+                self.notify(Skipped(item))
+                skips.append(item)
+                continue
+            document = _OpenDocument(item)
+            open_documents.append(document)
+            for passage in passages_of(item):
+                if kept:
+                    document.done.append(_same_place(kept.popleft(), passage))
+                    continue
+                waiting.append((document, passage))
+                if len(waiting) == CHUNK:
+                    self._flush(path, open_documents, waiting, skips)
+                    self.notify(Advanced(self.done, max(self.done, ahead.passages()[0] - begun), path))
+        self._flush(path, open_documents, waiting, skips)
+        self.journal.end(path)
+        self.notify(Advanced(self.done, max(self.done, ahead.passages()[0] - begun), path))
+
+    def _flush(
+        self,
+        path: str,
+        open_documents: deque[_OpenDocument],
+        waiting: list[tuple[_OpenDocument, PassageResult]],
+        skips: list[Skip],
+    ) -> None:
+        """Send the waiting passages through the readers and put down what is complete."""
+        passages = [passage for _, passage in waiting]
+        for reader in self.readers if passages else ():
+            passages = reader.read(passages)
+        for (document, _), passage in zip(waiting, passages, strict=True):
+            document.done.append(passage)
+        documents = []
+        while open_documents and open_documents[0].complete:
+            documents.append(self._document(open_documents.popleft()))
+        self.journal.add(path, passages=passages, documents=documents, skips=skips)
+        self.done += len(passages)
+        waiting.clear()
+        skips.clear()
+
+    def _document(self, document: _OpenDocument) -> DocumentResult:
+        source = document.cut.document
+        result = DocumentResult(
+            document=source.path,
+            record=source.record,
+            title=source.title,
+            passages=tuple(document.done),
+            line=source.line,
+            replaced=source.replaced,
+            metadata=source.metadata,
+        )
+        for reader in self.readers:
+            result = reader.conclude(result)
+        return result
+
+
+def _same_place(kept: PassageResult, passage: PassageResult) -> PassageResult:
+    """A passage from an earlier run, if the file is still cut the same way."""
+    if (kept.record, kept.index, kept.span) != (passage.record, passage.index, passage.span):
+        raise ConfigError(
+            f"{passage.document} is cut into other passages than in the earlier run (another version of Ironwok?): "
+            "pass --fresh (fresh=True) to read everything anew"
+        )
+    return kept
+
+
+def _nothing_read(sources: Sequence[str], skips: Sequence[Skip]) -> str:
+    last = f"; the last: {skips[-1].reason}" if skips else ""
+    return f"{', '.join(sources)}: nothing could be read ({len(skips)} skipped{last})"
+
+
+def _kept(journal: Journal) -> str:
+    passages, documents = journal.kept
+    return (
+        f"{passages} passages of {documents} finished documents are kept in {journal.folder}: mend it (make room, "
+        "allow writing), and the same call goes on from there"
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _nobody(event: object) -> None:
+    """Listen to nothing: nobody asked to be told."""
