@@ -30,9 +30,9 @@ def resolve_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> str:
     if name in bundled_names():
         return str(WEIGHTS / name)
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():  # an empty name would be the current folder
         return str(path)
-    if path.exists():
+    if name and path.exists():
         raise ModelNotFoundError(f"{name!r} is a file; a model is a folder with config.json and model.safetensors")
     if not _HUB_ID.fullmatch(name):
         raise ModelNotFoundError(f"there is no folder {name!r}; {model_hint(name)}")

@@ -250,24 +250,35 @@ class RoFormerV2ForPreTraining(RoFormerV2PreTrainedModel):
             output_hidden_states=output_hidden_states,
             return_dict=True,
         )
+        hidden_BLD = encoded.last_hidden_state
         follows_B2 = self.cls.seq_relationship(encoded.pooler_output)
-        output = RoFormerV2ForPreTrainingOutput(seq_relationship_logits=follows_B2, hidden_states=encoded.hidden_states)
-        losses = []
+        everywhere = targets_M = logits_MV = mlm_loss = nsp_loss = None
         if labels is None:
-            output.prediction_logits = self.cls.predictions(encoded.last_hidden_state)
+            everywhere = self.cls.predictions(hidden_BLD)
         else:
             labelled_BL = labels != IGNORED
             targets_M = labels[labelled_BL]
-            logits_MV = self.cls.predictions(encoded.last_hidden_state[labelled_BL])
-            output.labelled_logits, output.labelled_targets = logits_MV, targets_M
-            output.mlm_loss = mean_cross_entropy(logits_MV, targets_M)
-            losses.append(output.mlm_loss)
+            logits_MV = self.cls.predictions(hidden_BLD[labelled_BL])
+            mlm_loss = mean_cross_entropy(logits_MV, targets_M)
         if next_sentence_label is not None:
-            output.nsp_loss = mean_cross_entropy(follows_B2, next_sentence_label)
-            losses.append(self.config.next_sentence_weight * output.nsp_loss)
-        if losses:
-            output.loss = torch.stack(losses).sum()
+            nsp_loss = mean_cross_entropy(follows_B2, next_sentence_label)
+        output = RoFormerV2ForPreTrainingOutput(
+            loss=self._joint_loss(mlm_loss, nsp_loss),
+            mlm_loss=mlm_loss,
+            nsp_loss=nsp_loss,
+            prediction_logits=everywhere,
+            seq_relationship_logits=follows_B2,
+            labelled_logits=logits_MV,
+            labelled_targets=targets_M,
+            hidden_states=encoded.hidden_states,
+        )
         return plain_or_dict(output, self.config, return_dict)
+
+    def _joint_loss(self, mlm_loss: Tensor | None, nsp_loss: Tensor | None) -> Tensor | None:
+        if nsp_loss is None:
+            return mlm_loss
+        weighted = self.config.next_sentence_weight * nsp_loss
+        return weighted if mlm_loss is None else mlm_loss + weighted
 
 
 def mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
