@@ -72,8 +72,9 @@ constraints:  ## pin the newest versions that work together in constraints.txt
 	rm -rf build/pin && $(PYTHON) -m venv build/pin
 	grep '^torch==' constraints.txt > build/pin/torch.txt
 	build/pin/bin/pip install -c build/pin/torch.txt -e '.[dev]'
-	echo '# made by "make constraints"; what "make test" and "make demo" install' > constraints.txt
-	build/pin/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' >> constraints.txt
+	echo '# made by "make constraints"; what "make test" and "make demo" install' > build/pin/constraints.txt
+	build/pin/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' >> build/pin/constraints.txt
+	mv build/pin/constraints.txt constraints.txt
 
 clean:  ## remove what was built here (keeps $(VENV))
 	rm -rf build dist site $(REPORT) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
