@@ -8,15 +8,16 @@ never swallows its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ironwok.errors import CheckpointError, InputError
+from ironwok.text.characters import without_surrogates
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -95,7 +96,7 @@ def train_tokenizer(
 
 
 def wrap_tokenizer(tokenizer: Tokenizer, *, model_max_length: int = 512) -> PreTrainedTokenizerFast:
-    """The same tokenizer behind the interface of ``transformers``; its ``save_pretrained`` writes a model folder's files."""
+    """The same tokenizer behind the interface of ``transformers``, whose ``save_pretrained`` writes a model folder."""
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast(
@@ -123,7 +124,9 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
     if path.is_dir() and (path / "tokenizer_config.json").exists():
         loaded = AutoTokenizer.from_pretrained(str(path))
         if not isinstance(loaded, PreTrainedTokenizerFast):
-            raise CheckpointError(f"{path}: a fast tokenizer is needed for character offsets, found {type(loaded).__name__}")
+            raise CheckpointError(
+                f"{path}: a fast tokenizer is needed for character offsets, found {type(loaded).__name__}"
+            )
         return loaded
     file = path / "tokenizer.json" if path.is_dir() else path
     if not file.is_file():
@@ -135,13 +138,34 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
     return wrap_tokenizer(tokenizer)
 
 
+def encode_texts(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]
+) -> list[tuple[list[int], list[tuple[int, int]]]]:
+    """Token ids and half-open character offsets of each text, without special tokens around it.
+
+    The texts are only text: ``[MASK]`` in one of them is five characters like any others, not the special token, and
+    lone surrogates, which tokenizers refuse, count as unknown characters. Raises InputError for a tokenizer without
+    offsets (a "slow" one).
+    """
+    if not tokenizer.is_fast:
+        raise InputError(f"{type(tokenizer).__name__} has no character offsets: a fast tokenizer is needed")
+    if not texts:
+        return []
+    encoded = tokenizer(
+        [replace_surrogates(text) for text in texts],
+        add_special_tokens=False,
+        split_special_tokens=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        return_offsets_mapping=True,
+        verbose=False,
+    )
+    return list(zip(encoded["input_ids"], encoded["offset_mapping"], strict=True))  # pyright: ignore[reportArgumentType, reportReturnType]
+
+
 def replace_surrogates(text: str) -> str:
     """A copy of the same length in which lone surrogates, which no UTF-8 can carry, are U+FFFD.
 
     Python strings may hold them (``errors="surrogateescape"``); the tokenizer may not. Offsets stay valid.
     """
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return "".join("\ufffd" if "\ud800" <= character <= "\udfff" else character for character in text)
-    return text
+    return without_surrogates(text)[0]
