@@ -14,7 +14,12 @@ def pretrain(
     recipe: Annotated[Path, typer.Argument(help=t(en="recipe file (TOML)", zh="配方文件（TOML）"), show_default=False)],
     data: Annotated[
         Path,
-        typer.Option("--data", help=t(en="folder with the corpus files that the recipe names", zh="语料所在的文件夹，配方中的文件名以它为起点")),
+        typer.Option(
+            "--data",
+            help=t(
+                en="folder with the corpus files that the recipe names", zh="语料所在的文件夹，配方中的文件名以它为起点"
+            ),
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help=t(en="folder of the run", zh="本次训练的输出文件夹"))],
     resume: Annotated[
@@ -22,12 +27,25 @@ def pretrain(
     ] = False,
     store: Annotated[
         Path | None,
-        typer.Option("--store", help=t(en="folder of the tokenized corpus, to share it between runs", zh="分词后语料的存放处，多次训练可共用")),
+        typer.Option(
+            "--store",
+            help=t(
+                en="folder of the tokenized corpus, to share it between runs", zh="分词后语料的存放处，多次训练可共用"
+            ),
+        ),
+    ] = None,
+    initial: Annotated[
+        Path | None,
+        typer.Option("--initial", help=t(en="folder of a model to start from", zh="作为起点的模型文件夹")),
     ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help=t(en="change a value of the recipe: optimizer.steps=2000", zh="改动配方中的一项，例如 optimizer.steps=2000")
+            "--set",
+            help=t(
+                en="change a value of the recipe: optimizer.steps=2000",
+                zh="改动配方中的一项，例如 optimizer.steps=2000",
+            ),
         ),
     ] = None,
     threads: Annotated[
@@ -89,10 +107,14 @@ def pretrain(
             bar.console.print(f"{step:>8}  " + "  ".join(parts), highlight=False)
 
     with bar:
-        result = run(plan, data=data, out=out, resume=resume, store=store, progress=Bars())
+        result = run(plan, data=data, out=out, resume=resume, store=store, initial=initial, progress=Bars())
     said = t(
         en="{state} at step {step} after {tokens:,} tokens: {folder}",
         zh="{state}：第 {step} 步，共 {tokens:,} 个词元，模型在 {folder}",
     )
-    state = t(en="finished", zh="完成") if result.finished else t(en="stopped, --resume continues", zh="已中断，用 --resume 继续")
+    state = (
+        t(en="finished", zh="完成")
+        if result.finished
+        else t(en="stopped, --resume continues", zh="已中断，用 --resume 继续")
+    )
     console.print(said.format(state=state, step=result.step, tokens=result.tokens, folder=result.folder))

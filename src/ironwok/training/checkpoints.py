@@ -38,7 +38,9 @@ def save_checkpoint(
         building.replace(final)
     except OSError as error:
         shutil.rmtree(building, ignore_errors=True)
-        raise OutputError(f"{final}: the checkpoint cannot be written ({error}); earlier checkpoints are intact") from error
+        raise OutputError(
+            f"{final}: the checkpoint cannot be written ({error}); earlier checkpoints are intact"
+        ) from error
     for old in list_checkpoints(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return final

@@ -21,6 +21,7 @@ import functools
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import lzma
 import re
@@ -36,6 +37,7 @@ from ironwok.errors import DataError
 from ironwok.text.tokenizer import LARGEST_VOCABULARY, replace_surrogates
 
 if TYPE_CHECKING:
+    from tokenizers import Encoding
     from transformers import PreTrainedTokenizerFast
 
 CONTINUES = np.uint16(LARGEST_VOCABULARY)
@@ -43,7 +45,7 @@ TOKEN_BITS = np.uint16(LARGEST_VOCABULARY - 1)
 SENTENCE, PARAGRAPH, HEADING = 1, 2, 4
 STORE_VERSION = 1
 
-# One pass over a paragraph: a clause ends behind its mark(s) and any closing quotes. Marks that end sentences come first.
+# One pass over a paragraph: a clause ends behind its marks and any closing quotes. Marks that end sentences first.
 _CLAUSE = re.compile(r"[^。！？!?；;⋯…，,：:]*(?:[。！？!?；;⋯…]+[”’」』）)\"']*|[，,：:]+|$)")
 _SENTENCE_END = re.compile(r"[。！？!?；;⋯…][”’」』）)\"']*$")
 _LONGEST_HEADING = 30  # characters
@@ -55,7 +57,7 @@ class Source:
     """One source of running text.
 
     name: what it is called in metrics and recipes.
-    files: paths, read in this order; .txt (paragraph a line, blank line between documents) or .jsonl, also .xz .gz .bz2 .zst.
+    files: paths in order; .txt (a paragraph a line, a blank line between documents) or .jsonl, also .xz .gz .bz2 .zst.
     fields: for .jsonl: the text fields, each a document of its own.
     """
 
@@ -71,7 +73,10 @@ def open_text(path: Path) -> IO[str]:
         import zstandard
 
         return io.TextIOWrapper(
-            zstandard.ZstdDecompressor().stream_reader(path.open("rb")), encoding="utf-8", errors="replace", newline="\n"
+            zstandard.ZstdDecompressor().stream_reader(path.open("rb")),
+            encoding="utf-8",
+            errors="replace",
+            newline="\n",
         )
     if path.suffix in openers:
         return io.TextIOWrapper(openers[path.suffix](path), encoding="utf-8", errors="replace", newline="\n")
@@ -142,7 +147,9 @@ def _unit_starts(paragraph: str) -> tuple[list[int], list[bool]]:
 
 
 def _is_heading(paragraph: str) -> bool:
-    return len(paragraph) <= _LONGEST_HEADING and _SENTENCE_END.search(paragraph) is None and paragraph[-1] not in "，,、"
+    return (
+        len(paragraph) <= _LONGEST_HEADING and _SENTENCE_END.search(paragraph) is None and paragraph[-1] not in "，,、"
+    )
 
 
 class _Growing:
@@ -246,26 +253,14 @@ def build_store(
 def _pack(
     paragraphs: list[str], tokenizer: PreTrainedTokenizerFast
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-    import rjieba
-
     texts = [replace_surrogates(paragraph) for paragraph in paragraphs]
     encodings = tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
     all_tokens, all_words, all_units, all_flags = [], [], [], []
     base = 0
     for text, encoding in zip(texts, encodings, strict=True):
-        ids = np.asarray(encoding.ids, dtype=np.uint16)
+        ids, words, starts = _words_of(text, encoding)
         if not ids.size:
             continue
-        starts = np.asarray([start for start, _ in encoding.offsets], dtype=np.int64)
-        words_at = np.zeros(len(text) + 1, dtype=np.uint32)
-        for word, start, _ in rjieba.tokenize(text, "default", True):
-            # 0 means "no word begins here"; one-character words are never prompts, they only bound others
-            words_at[start] = _bucket(word)
-        words = words_at[starts]
-        words[0] = max(words[0], 1)
-        # The pieces of a Latin word share no start with a word of the segmenter; several tokens may come from
-        # one character (½ -> 1 / 2): only the first begins the word.
-        words[1:][starts[1:] == starts[:-1]] = 0
         all_tokens.append(np.where(words == 0, ids | CONTINUES, ids))
         all_words.append(words)
         unit_chars, begins = _unit_starts(text)
@@ -284,6 +279,32 @@ def _pack(
     return tuple(map(np.concatenate, (all_tokens, all_words, all_units, all_flags)))  # pyright: ignore[reportReturnType]
 
 
+def _words_of(text: str, encoding: Encoding) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Token ids uint16 [N], word buckets uint32 [N] (0 = continues a word), character starts int64 [N]."""
+    import rjieba
+
+    ids = np.asarray(encoding.ids, dtype=np.uint16)
+    starts = np.asarray([start for start, _ in encoding.offsets], dtype=np.int64)
+    words_at = np.zeros(len(text) + 1, dtype=np.uint32)
+    for word, start, _ in rjieba.tokenize(text, "default", True):
+        # 0 means "no word begins here"; one-character words are never prompts, they only bound others
+        words_at[start] = _bucket(word)
+    words = words_at[starts]
+    if ids.size:
+        words[0] = max(words[0], 1)
+        # The pieces of a Latin word share no start with a word of the segmenter; several tokens may come from
+        # one character (½ -> 1 / 2): only the first begins the word.
+        words[1:][starts[1:] == starts[:-1]] = 0
+    return ids, words, starts
+
+
+def pack_text(text: str, tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
+    """One text as tokens of a store: uint16 [N], the uppermost bit set where a token continues a word."""
+    text = replace_surrogates(text)
+    ids, words, _ = _words_of(text, tokenizer.backend_tokenizer.encode(text, add_special_tokens=False))
+    return np.where(words == 0, ids | CONTINUES, ids)
+
+
 def _write_keyness(folder: Path) -> None:
     """Turn word hashes into how telling a word is: its inverse document frequency on a scale of 0 to 255."""
     words = np.load(folder / "words.npy", mmap_mode="r")
@@ -291,7 +312,7 @@ def _write_keyness(folder: Path) -> None:
     units = np.load(folder / "units.npy")
     bounds = units[documents]
     frequency = np.zeros(_WORD_BUCKETS, dtype=np.int64)
-    for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, end in itertools.pairwise(bounds):
         # long documents (a whole classic) count once per 2,000 tokens, else their every word looks common
         for piece in range(int(start), int(end), 2000):
             frequency[np.unique(words[piece : min(piece + 2000, int(end))])] += 1

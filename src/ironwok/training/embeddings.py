@@ -6,6 +6,9 @@ Positive pointwise mutual information of tokens within a window, factorised by a
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import numpy as np
 import torch
 
@@ -13,29 +16,31 @@ from ironwok.training.corpus import TOKEN_BITS, Store
 
 
 def cooccurrences(store: Store, *, vocabulary: int, window: int, tokens: int, seed: int) -> np.ndarray:
-    """Symmetric counts float32 [V, V] of tokens at most ``window`` apart, on about ``tokens`` tokens of the training side.
+    """Symmetric counts float32 [V, V] of tokens at most ``window`` apart, on about ``tokens`` tokens of training text.
 
-    Nearer tokens count more (1 / distance). Samples whole stretches evenly over the corpus; held-out documents are skipped.
+    Nearer tokens count more (1 / distance). Whole stretches are sampled; held-out documents are skipped.
     """
-    from scipy.sparse import coo_array
+    from scipy.sparse import coo_array, csr_array
 
     bounds = store.units[store.documents]
-    stretch = 1 << 16
+    stretch = 1 << 18
     starts = np.arange(0, len(store.tokens), stretch)
     generator = np.random.default_rng(seed)
     starts = np.sort(generator.permutation(starts)[: max(tokens // stretch, 1)])
-    counts = np.zeros((vocabulary, vocabulary), dtype=np.float32)
+    counts = csr_array((vocabulary, vocabulary), dtype=np.float32)
     for start in starts:
         end = min(start + stretch, len(store.tokens))
         ids = (store.tokens[start:end] & TOKEN_BITS).astype(np.int32)
         owner = np.searchsorted(bounds, np.arange(start, end), side="right") - 1
         usable = ~store.held_out[owner]
+        parts = []
         for distance in range(1, window + 1):
             together = (owner[distance:] == owner[:-distance]) & usable[distance:]
             left, right = ids[:-distance][together], ids[distance:][together]
             weight = np.full(len(left), 1.0 / distance, dtype=np.float32)
-            counts += coo_array((weight, (left, right)), shape=counts.shape).todense()
-    return counts + counts.T
+            parts.append(coo_array((weight, (left, right)), shape=counts.shape).tocsr())
+        counts = functools.reduce(operator.add, parts, counts)
+    return (counts + counts.T).toarray()
 
 
 def ppmi_svd(counts: np.ndarray, *, width: int, std: float, smoothing: float = 0.75, seed: int = 0) -> torch.Tensor:
@@ -65,7 +70,7 @@ def ppmi_svd(counts: np.ndarray, *, width: int, std: float, smoothing: float = 0
 def _randomised_svd(
     matrix_VV: torch.Tensor, rank: int, *, generator: torch.Generator, oversampling: int = 32, iterations: int = 3
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Leading left singular vectors and values (Halko, Martinsson, Tropp 2011), with an own generator for determinism."""
+    """Leading left singular vectors and values (Halko, Martinsson, Tropp 2011), deterministic given the generator."""
     size = min(rank + oversampling, matrix_VV.shape[1])
     basis_VK = torch.randn(matrix_VV.shape[1], size, generator=generator)
     for _ in range(iterations):

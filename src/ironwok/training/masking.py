@@ -23,6 +23,7 @@ def mask_whole_words(
     vocabulary: int,
     first_ordinary_id: int,
     row_rate: float = 1.0,
+    multiple: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mask whole words.
 
@@ -30,6 +31,7 @@ def mask_whole_words(
     maskable: bool [B, L], False for special tokens and padding.
     rate: share of words that are chosen. row_rate: share of rows that are masked at all; the others are left whole,
     as inputs are when the model is used.
+    multiple: a few labels are dropped so that their number is a multiple of this (few shapes, as in pairs).
     first_ordinary_id: random tokens are drawn from [first_ordinary_id, vocabulary).
     Returns (masked input_ids, labels), both [B, L]; labels are -100 where nothing was chosen.
     """
@@ -43,4 +45,7 @@ def mask_whole_words(
     randoms = generator.integers(first_ordinary_id, vocabulary, size=(rows, length))
     masked = np.where(chosen & (fate < 0.8), mask_id, input_ids)
     masked = np.where(chosen & (fate >= 0.8) & (fate < 0.9), randoms, masked)
+    labelled = np.flatnonzero(chosen)
+    surplus = generator.permutation(labelled)[: len(labelled) % multiple]
+    chosen.reshape(-1)[surplus] = False
     return masked, np.where(chosen, input_ids, IGNORED)

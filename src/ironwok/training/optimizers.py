@@ -11,7 +11,7 @@ from ironwok.training.recipe import OptimizerRecipe
 
 
 def split_parameters(model: nn.Module, *, encoder: str = "encoder") -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """(matrices inside the encoder's blocks, everything else). Muon orthogonalises updates, which only fits the first."""
+    """(matrices inside the encoder's blocks, everything else). Muon's orthogonal updates only fit the first."""
     hidden, others = [], []
     for name, parameter in model.named_parameters():
         (hidden if parameter.ndim == 2 and f".{encoder}." in f".{name}" else others).append(parameter)

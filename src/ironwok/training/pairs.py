@@ -6,7 +6,8 @@ Three kinds of pairs, because next-sentence prediction is used with short prompt
 
 next     a piece of text and what follows it in the document;
 heading  a heading and the text under it, in either order;
-keyword  one to three telling words from in or around a piece of text, alone or in a template, and that piece.
+keyword  one to three telling words from in or around a piece of text, alone or in a template, and that piece;
+labelled a text and a prompt from labelled data (see labelled), for the supervised stage.
 
 Negatives are drawn the way positives are, from the same source (partly from the same document), so that neither
 genre nor the shape of a prompt gives the answer away: NSP with negatives from a mixed corpus learns to tell genres
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -24,7 +26,9 @@ from ironwok.errors import DataError
 from ironwok.training.corpus import CONTINUES, HEADING, PARAGRAPH, SENTENCE, TOKEN_BITS, Store
 
 IS_NEXT, IS_RANDOM = 0, 1
-KINDS = ("next", "heading", "keyword")
+KINDS = ("next", "heading", "keyword", "labelled")
+# (tokens of a row, weight): mostly short, as zero-shot inputs are
+LENGTHS = ((24, 0.08), (32, 0.14), (40, 0.14), (48, 0.14), (64, 0.18), (96, 0.14), (128, 0.1), (256, 0.08))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,18 @@ class Template:
     after: tuple[int, ...] = ()
 
 
+class PromptSource(Protocol):
+    """Something that draws (prompt, text) as packed tokens, or None where this draw failed."""
+
+    def draw(self, generator: np.random.Generator, *, follows: bool) -> tuple[np.ndarray, np.ndarray] | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class PairOptions:
     """How pairs are drawn.
 
     kinds: weight of each kind.
-    lengths: (tokens a row at most, weight). shortest: a row is cut to between this share and all of its length.
+    lengths: (tokens a row, weight). shortest: a row is cut to between this share and all of its length.
     same_document: share of negatives of kind next taken from elsewhere in the same document.
     any_source: share of keyword negatives taken from any source.
     inside: share of keywords taken from the text itself, the others stand near it.
@@ -69,8 +79,8 @@ class PairOptions:
     """
 
     kinds: Mapping[str, float] = field(default_factory=lambda: {"next": 0.5, "heading": 0.1, "keyword": 0.4})
-    lengths: Sequence[tuple[int, float]] = ((24, 0.1), (32, 0.15), (48, 0.2), (64, 0.2), (96, 0.15), (128, 0.1), (256, 0.1))
-    shortest: float = 0.75
+    lengths: Sequence[tuple[int, float]] = LENGTHS
+    shortest: float = 0.85
     same_document: float = 0.25
     any_source: float = 0.15
     inside: float = 0.35
@@ -84,12 +94,11 @@ class PairOptions:
 class PairSampler:
     """Draws batches of pairs from one side (training or held-out) of a store.
 
+    labelled: where pairs of kind labelled come from.
     source_weights: how often each source is drawn from; a source not named is not used.
-    tokens_per_batch: tokens of a batch on average, padding not counted. Rows of like length share a batch, so that
-    little is padded: ``GROUP`` batches are drawn at once, sorted by length, cut apart and put in random order.
+    tokens_per_batch: padding counted. A batch has one of ``options.lengths`` and tokens_per_batch // length rows: few
+    different shapes, as CPU kernels are prepared anew, and memory cut up further, for each shape they meet.
     """
-
-    GROUP = 32
 
     def __init__(
         self,
@@ -103,6 +112,7 @@ class PairSampler:
         seed: int,
         options: PairOptions | None = None,
         held_out: bool = False,
+        labelled: PromptSource | None = None,
     ) -> None:
         self.store = store
         self.options = options or PairOptions()
@@ -135,44 +145,45 @@ class PairSampler:
             kind_weights[KINDS.index("heading")] = 0.0
         else:
             self._heading_weights = self._heading_weights / self._heading_weights.sum()
+        self._labelled = labelled
+        if labelled is None:
+            kind_weights[KINDS.index("labelled")] = 0.0
+        if not kind_weights.sum():
+            raise DataError(
+                f"no kind of pair can be drawn: {dict(self.options.kinds)} without headings or labelled data"
+            )
         self._kind_weights = kind_weights / kind_weights.sum()
-        self._drawn: tuple[int, int] | None = None
-        self._batches: list[list[_Pair]] = []
 
     def batch(self, step: int, *, rank: int = 0) -> PairBatch:
         """The batch of a step (for process ``rank``)."""
-        group, place = divmod(step, self.GROUP)
-        if (group, rank) != self._drawn:
-            self._batches = self._draw_group(group, rank)
-            self._drawn = (group, rank)
-        return self._collate(self._batches[place])
-
-    def _draw_group(self, group: int, rank: int) -> list[list[_Pair]]:
-        generator = np.random.default_rng((self.seed, int(self.held_out), group, rank))
-        pairs: list[_Pair] = []
-        tokens = 0
-        while tokens < self.GROUP * self.tokens_per_batch or len(pairs) < 2 * self.GROUP:
-            # alternate, so that both labels are equally frequent
-            pair = self._draw(generator, follows=len(pairs) % 2 == 0)
-            if pair is not None:
-                pairs.append(pair)
-                tokens += len(pair)
-        sizes = np.asarray([len(pair) for pair in pairs])
-        order = np.argsort(sizes, kind="stable")
-        ends = np.searchsorted(np.cumsum(sizes[order]), np.arange(1, self.GROUP) * tokens / self.GROUP)
-        chunks = [[pairs[i] for i in chunk] for chunk in np.split(order, ends)]
-        return [chunks[i] for i in generator.permutation(self.GROUP)]
-
-    def _draw(self, generator: np.random.Generator, *, follows: bool) -> _Pair | None:
+        generator = np.random.default_rng((self.seed, int(self.held_out), step, rank))
         length = int(generator.choice(self._lengths, p=self._length_weights))
-        kind = int(generator.choice(len(KINDS), p=self._kind_weights))
+        rows = max(self.tokens_per_batch // length, 2)
+        # Labels alternate, so that both are equally frequent, in every kind: a kind whose negatives are harder to find
+        # would else give them away.
+        return self._collate([self._draw_kind(generator, length, follows=row % 2 == 0) for row in range(rows)], length)
+
+    def _draw_kind(self, generator: np.random.Generator, length: int, *, follows: bool) -> _Pair:
+        for _ in range(1000):
+            kind = int(generator.choice(len(KINDS), p=self._kind_weights))
+            for _ in range(50):
+                pair = self._draw(generator, length, kind, follows=follows)
+                if pair is not None:
+                    return pair
+        raise DataError(
+            f"no pair of {length} tokens found in {self.store.folder} in 50,000 draws: its texts are too few or too short"
+        )
+
+    def _draw(self, generator: np.random.Generator, length: int, kind: int, *, follows: bool) -> _Pair | None:
         total = int(generator.uniform(self.options.shortest, 1.0) * length) - 3
         if KINDS[kind] == "next":
             parts = self._draw_next(generator, total, follows)
         elif KINDS[kind] == "heading":
             parts = self._draw_heading(generator, total, follows)
-        else:
+        elif KINDS[kind] == "keyword":
             parts = self._draw_keyword(generator, total, follows)
+        else:
+            parts = self._draw_labelled(generator, length - 3, follows)
         if parts is None or not len(parts[0]) or not len(parts[1]):
             return None
         return _Pair(parts[0], parts[1], IS_NEXT if follows else IS_RANDOM, kind)
@@ -190,7 +201,7 @@ class PairSampler:
         first_budget = int(generator.uniform(0.2, 0.8) * total)
         first = pool.before(document, unit, first_budget)
         if follows:
-            return first, pool.after(document, unit, total - first_budget)
+            return first, pool.after(document, unit, total - len(first))
         other = None
         if generator.random() < self.options.same_document:
             other = pool.elsewhere(generator, document, unit, clause=clause)
@@ -198,7 +209,7 @@ class PairSampler:
             other = pool.cut(generator, clause=clause)
             if other is None or other[0] == document:
                 return None
-        return first, pool.after(*other, total - first_budget)
+        return first, pool.after(*other, total - len(first))
 
     def _draw_heading(self, generator: np.random.Generator, total: int, follows: bool) -> _Parts | None:
         pool = self._pool(generator, self._heading_weights)
@@ -209,7 +220,7 @@ class PairSampler:
                 return None
         prompt = pool.unit_tokens(heading)[: max(total - 8, 4)]
         text = pool.after(document, body, total - len(prompt))
-        return self._ordered(generator, prompt, text)
+        return self._ordered(generator, prompt, text, total)
 
     def _draw_keyword(self, generator: np.random.Generator, total: int, follows: bool) -> _Parts | None:
         pool = self._pool(generator)
@@ -232,9 +243,7 @@ class PairSampler:
             other = other_pool.cut(generator, clause=True, or_start=True)
             if other is None or (other_pool is pool and other[0] == document):
                 return None
-            words = other_pool.keywords(
-                generator, *other, len(text), count, near=self.options.near, inside=inside
-            )
+            words = other_pool.keywords(generator, *other, len(text), count, near=self.options.near, inside=inside)
             words = [word for word in words if _as_bytes(word) not in seen]
         if not words:
             return None
@@ -244,15 +253,23 @@ class PairSampler:
                 pieces.append(np.asarray([self.options.separator], dtype=np.uint16))
             pieces.append(word)
         pieces.append(np.asarray(template.after, dtype=np.uint16))
-        return self._ordered(generator, np.concatenate(pieces), text)
+        return self._ordered(generator, np.concatenate(pieces), text, total)
 
-    def _ordered(self, generator: np.random.Generator, prompt: np.ndarray, text: np.ndarray) -> _Parts:
+    def _draw_labelled(self, generator: np.random.Generator, total: int, follows: bool) -> _Parts | None:
+        drawn = None if self._labelled is None else self._labelled.draw(generator, follows=follows)
+        if drawn is None:
+            return None
+        prompt, text = drawn
+        return self._ordered(generator, prompt, text, total)
+
+    def _ordered(self, generator: np.random.Generator, prompt: np.ndarray, text: np.ndarray, total: int) -> _Parts:
+        # cut to ``total`` tokens, from the text unless hardly anything of it would be left
+        prompt = prompt[: max(total // 2, total - len(text))]
+        text = text[: total - len(prompt)]
         return (text, prompt) if generator.random() < self.options.swap else (prompt, text)
 
-    def _collate(self, pairs: Sequence[_Pair]) -> PairBatch:
-        longest = max(map(len, pairs))
-        longest += -longest % 8
-        shape = (len(pairs), longest)
+    def _collate(self, pairs: Sequence[_Pair], length: int) -> PairBatch:
+        shape = (len(pairs), length)
         input_ids = np.full(shape, self.pad_id, dtype=np.int64)
         token_type_ids = np.zeros(shape, dtype=np.int64)
         attention_mask, continues, maskable = (np.zeros(shape, dtype=bool) for _ in range(3))
@@ -292,9 +309,6 @@ class _Pair:
     label: int
     kind: int
 
-    def __len__(self) -> int:
-        return len(self.first) + len(self.second) + 3
-
 
 def _as_bytes(tokens: np.ndarray) -> str:
     """Token ids as a string of one character each, so that ``in`` finds a run of tokens and never half of one."""
@@ -325,9 +339,7 @@ class _Pool:
         # (document, unit of the heading, first unit of its text)
         self.headings = np.stack([owner[rows], paragraphs[rows], paragraphs[rows + 1]], axis=1) if len(rows) else rows
 
-    def cut(
-        self, generator: np.random.Generator, *, clause: bool, or_start: bool = False
-    ) -> tuple[int, int] | None:
+    def cut(self, generator: np.random.Generator, *, clause: bool, or_start: bool = False) -> tuple[int, int] | None:
         """(document, unit): a place to cut, uniform over units. The document's very start only if ``or_start``."""
         for _ in range(self._TRIES):
             unit = int(generator.integers(self._first_unit, self._end_unit))
@@ -370,20 +382,18 @@ class _Pool:
         return self.store.tokens[int(self.store.units[unit]) : int(self.store.units[end])]
 
     def before(self, document: int, unit: int, budget: int) -> np.ndarray:
-        """At most ``budget`` tokens that end where ``unit`` begins, beginning with a unit where one fits."""
-        units = self.store.units
-        end = int(units[unit])
-        start = max(end - budget, int(units[self.store.documents[document]]))
-        snapped = int(units[np.searchsorted(units, units.dtype.type(start))])
-        return self.store.tokens[snapped if snapped < end else start : end]
+        """At most ``budget`` tokens that end where ``unit`` begins."""
+        end = int(self.store.units[unit])
+        start = max(end - budget, int(self.store.units[self.store.documents[document]]))
+        return self.store.tokens[start:end]
 
     def after(self, document: int, unit: int, budget: int) -> np.ndarray:
-        """At most ``budget`` tokens from ``unit`` on, ending with a unit where one fits."""
+        """At most ``budget`` tokens from ``unit`` on, ending with a unit where that costs few of them."""
         units = self.store.units
         start = int(units[unit])
         end = min(start + budget, int(units[self.store.documents[document + 1]]))
         snapped = int(units[np.searchsorted(units, units.dtype.type(end), side="right") - 1])
-        return self.store.tokens[start : snapped if snapped > start else end]
+        return self.store.tokens[start : snapped if snapped - start > 0.75 * (end - start) else end]
 
     def keywords(
         self,
@@ -396,7 +406,7 @@ class _Pool:
         near: int,
         inside: bool,
     ) -> list[np.ndarray]:
-        """Up to ``count`` telling words in the ``length`` tokens from ``unit`` on, or within ``near`` tokens around them."""
+        """Up to ``count`` telling words of the ``length`` tokens from ``unit`` on, or of ``near`` around them."""
         units, documents = self.store.units, self.store.documents
         start = int(units[unit])
         end = start + length

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedTokenizerFast
@@ -40,6 +42,7 @@ from ironwok.training.evaluation import (
     overlap_scores,
     token_idf,
 )
+from ironwok.training.labelled import LabelledPool, LabelledTask
 from ironwok.training.masking import mask_whole_words
 from ironwok.training.optimizers import alpha, learning_rate_share, make_optimizers
 from ironwok.training.pairs import IS_NEXT, PairBatch, PairOptions, PairSampler, Template
@@ -84,12 +87,14 @@ def pretrain(
     out: Path,
     resume: bool = False,
     store: Path | None = None,
+    initial: Path | None = None,
     progress: Progress | None = None,
 ) -> PretrainResult:
     """Run a recipe, or continue the run at ``out``.
 
     data: folder that the recipe's file patterns are relative to.
     store: where the tokenized corpus is kept, ``out/store`` if not given; several runs may share one.
+    initial: folder of a model to start from instead of random weights.
     resume: continue from the newest checkpoint at ``out``. The optimizer, evaluation and checkpoint sections of the
         recipe may have changed since (a longer run, a final decay), the rest may not.
     Returns when all steps are done or, after SIGTERM or SIGINT, when a checkpoint is written.
@@ -111,11 +116,11 @@ def pretrain(
             held_out=recipe.held_out,
             on_progress=lambda name, characters: progress.preparing(name, characters),
         )
-    run = _Run(recipe, corpus, tokenizer, accelerator, out)
+    run = _Run(recipe, corpus, tokenizer, accelerator, out, labelled=_labelled(recipe, data, tokenizer))
     if resume and checkpoints:
         run.restore(checkpoints[-1])
     else:
-        run.start(progress)
+        run.start(progress, initial)
     return run.train(progress)
 
 
@@ -158,6 +163,44 @@ def _tokenizer(
     return load_tokenizer(folder)
 
 
+def _labelled(recipe: PretrainRecipe, data: Path, tokenizer: PreTrainedTokenizerFast) -> LabelledPool | None:
+    tasks = []
+    for task in recipe.labelled:
+        files = tuple(path for pattern in task.files for path in sorted(data.glob(pattern)))
+        if not files:
+            raise RecipeError(f"labelled task {task.name}: nothing in {data} matches {', '.join(task.files)}")
+        tasks.append(
+            LabelledTask(
+                task.name,
+                files,
+                task.weight,
+                task.form,
+                tuple(task.fields),
+                label=task.label,
+                labels=tuple((raw, tuple(phrases)) for raw, phrases in task.labels.items()),
+                positive=tuple(task.positive),
+                negative=tuple(task.negative),
+                templates=tuple(task.templates),
+            )
+        )
+    return LabelledPool(tasks, tokenizer) if tasks else None
+
+
+def load_weights(model: nn.Module, folder: Path) -> None:
+    """Copy the weights of a saved model of the same shape. Raises CheckpointError when they do not fit."""
+    try:
+        weights = load_file(folder / "model.safetensors")
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"{folder}: its weights cannot be loaded into this model ({error})") from error
+    # tied to the embeddings, hence not stored twice
+    lacking = [name for name in missing if name != "cls.predictions.decoder.weight" and "branch_scale" not in name]
+    if lacking or unexpected:
+        raise CheckpointError(
+            f"{folder}: its weights are of another model (missing {lacking}, unexpected {unexpected})"
+        )
+
+
 class _Run:
     """One run: what it needs, its state, and how the state goes to disk and comes back."""
 
@@ -168,11 +211,21 @@ class _Run:
         tokenizer: PreTrainedTokenizerFast,
         accelerator: Accelerator,
         out: Path,
+        *,
+        labelled: LabelledPool | None,
     ) -> None:
-        self.recipe, self.corpus, self.tokenizer, self.accelerator, self.out = recipe, corpus, tokenizer, accelerator, out
+        self.recipe, self.corpus, self.tokenizer, self.accelerator, self.out = (
+            recipe,
+            corpus,
+            tokenizer,
+            accelerator,
+            out,
+        )
         self.vocabulary = len(tokenizer)
         options = _pair_options(recipe, tokenizer)
-        self.sampler = self._sampler(options, tokens=recipe.optimizer.tokens_per_batch, seed=recipe.seed)
+        self.sampler = self._sampler(
+            options, tokens=recipe.optimizer.tokens_per_batch, seed=recipe.seed, labelled=labelled
+        )
         torch.manual_seed(recipe.seed)
         known = {"vocab_size": self.vocabulary, "next_sentence_weight": recipe.optimizer.next_sentence_weight}
         self.config = RoFormerV2Config(**{**recipe.model, **known})
@@ -185,7 +238,13 @@ class _Run:
         self.stopped = False
 
     def _sampler(
-        self, options: PairOptions, *, tokens: int, seed: int, held_out: bool = False
+        self,
+        options: PairOptions,
+        *,
+        tokens: int,
+        seed: int,
+        held_out: bool = False,
+        labelled: LabelledPool | None = None,
     ) -> PairSampler:
         present = set(self.corpus.source_names)
         return PairSampler(
@@ -198,6 +257,7 @@ class _Run:
             seed=seed,
             options=options,
             held_out=held_out,
+            labelled=labelled,
         )
 
     def _evaluations(self, options: PairOptions) -> dict[str, list[PairBatch]]:
@@ -225,9 +285,11 @@ class _Run:
                     raise  # too little text was held out to judge anything
         return batches
 
-    def start(self, progress: Progress) -> None:
-        """A fresh run: embeddings from co-occurrences, then the objects that accelerate wraps."""
-        if self.recipe.embeddings.tokens:
+    def start(self, progress: Progress, initial: Path | None) -> None:
+        """A fresh run: embeddings from co-occurrences or a whole model, then the objects that accelerate wraps."""
+        if initial is not None:
+            load_weights(self.model, initial)
+        elif self.recipe.embeddings.tokens:
             progress.preparing("embeddings", 0)
             counts = cooccurrences(
                 self.corpus,
@@ -252,12 +314,11 @@ class _Run:
                 "restore the recipe or start anew in another folder"
             )
         try:
-            weights = load_file(checkpoint / "model.safetensors")
-            self.model.load_state_dict(weights, strict=False)
+            load_weights(self.model, checkpoint)
             optimizers = torch.load(checkpoint / "optimizers.pt", weights_only=True)
             self.muon.load_state_dict(optimizers["muon"])
             self.adamw.load_state_dict(optimizers["adamw"])
-        except Exception as error:
+        except (OSError, RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise CheckpointError(
                 f"{checkpoint} cannot be read ({error}): delete it to continue from the one before it"
             ) from error
@@ -269,7 +330,9 @@ class _Run:
         self.model, self.muon, self.adamw = self.accelerator.prepare(self.model, self.muon, self.adamw)
 
     def _fingerprint(self) -> str:
-        fixed = self.recipe.model_dump(include={"seed", "held_out", "model", "pairs", "masking", "embeddings"})
+        fixed = self.recipe.model_dump(
+            include={"seed", "held_out", "model", "pairs", "masking", "embeddings", "labelled"}
+        )
         return json.dumps([fixed, self.corpus.meta["identity"]], sort_keys=True, ensure_ascii=False)
 
     @property
@@ -325,6 +388,7 @@ class _Run:
             vocabulary=self.vocabulary,
             first_ordinary_id=len(SPECIAL_TOKENS),
             row_rate=masking.row_rate,
+            multiple=64,
         )
         return batch, masked, labels
 
@@ -417,9 +481,7 @@ class _Run:
                 folder / "optimizers.pt",
             )
 
-        save_checkpoint(
-            self.out, self.step, write, state={"tokens": self.tokens, "fingerprint": self._fingerprint()}
-        )
+        save_checkpoint(self.out, self.step, write, state={"tokens": self.tokens, "fingerprint": self._fingerprint()})
 
     def _stop(self) -> None:
         self.stopped = True
@@ -439,9 +501,10 @@ class _Run:
             return
         from torch.utils.tensorboard import SummaryWriter
 
-        with (self.out / "metrics.jsonl").open("a", encoding="utf-8", buffering=1) as lines, SummaryWriter(
-            str(self.out / "tensorboard"), purge_step=self.step + 1
-        ) as board:
+        with (
+            (self.out / "metrics.jsonl").open("a", encoding="utf-8", buffering=1) as lines,
+            SummaryWriter(str(self.out / "tensorboard"), purge_step=self.step + 1) as board,
+        ):
 
             def write(step: int, metrics: dict[str, float]) -> None:
                 lines.write(json.dumps({"step": step, **{k: round(v, 6) for k, v in metrics.items()}}) + "\n")
@@ -457,7 +520,7 @@ def _stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
 
     def handle(number: int, frame: Any) -> None:
         stop()
-        signal.signal(number, previous[number])
+        signal.signal(number, previous[signal.Signals(number)])
 
     try:
         previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ironwok.errors import RecipeError
-from ironwok.training.pairs import KINDS
+from ironwok.training.pairs import KINDS, LENGTHS
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -30,6 +30,35 @@ class SourceRecipe(_Section):
     optional: bool = False
 
 
+class LabelledRecipe(_Section):
+    """A labelled data set as pairs: see `ironwok.training.labelled.LabelledTask`. labels: raw label -> its phrases."""
+
+    name: str
+    files: list[str] = Field(min_length=1)
+    weight: float = Field(gt=0)
+    form: Literal["single", "pair", "choice"]
+    fields: list[str] = Field(min_length=1)
+    label: str = "label"
+    labels: dict[str, list[str]] = {}
+    positive: list[str] = []
+    negative: list[str] = []
+    templates: list[str] = ["{}"]
+
+    @model_validator(mode="after")
+    def _check(self) -> LabelledRecipe:
+        wanted = {"single": 1, "pair": 2, "choice": 4}[self.form]
+        if len(self.fields) != wanted:
+            raise ValueError(f"form {self.form} takes {wanted} fields, not {self.fields}")
+        _check_templates(self.templates)
+        return self
+
+
+def _check_templates(templates: list[str]) -> None:
+    for template in templates:
+        if template.count("{}") != 1:
+            raise ValueError(f"template {template!r} needs exactly one place {{}}")
+
+
 class TokenizerRecipe(_Section):
     """source: a bundled name, a folder, or "train" for one learnt from the sources."""
 
@@ -42,10 +71,8 @@ class PairsRecipe(_Section):
     """How pairs are drawn: see `ironwok.training.pairs.PairOptions`. lengths: [tokens, weight] each."""
 
     kinds: dict[str, float] = {"next": 0.5, "heading": 0.1, "keyword": 0.4}
-    lengths: list[tuple[Positive, float]] = Field(
-        default=[(24, 0.1), (32, 0.15), (48, 0.2), (64, 0.2), (96, 0.15), (128, 0.1), (256, 0.1)], min_length=1
-    )
-    shortest: Share = 0.75
+    lengths: list[tuple[Positive, float]] = Field(default=list(LENGTHS), min_length=1)
+    shortest: Share = 0.85
     same_document: Share = 0.25
     any_source: Share = 0.15
     inside: Share = 0.35
@@ -58,9 +85,7 @@ class PairsRecipe(_Section):
         unknown = set(self.kinds) - set(KINDS)
         if unknown or sum(self.kinds.values()) <= 0:
             raise ValueError(f"kinds are {dict(self.kinds)}: some of {KINDS} with positive weights are needed")
-        for template in self.templates:
-            if template.count("{}") != 1:
-                raise ValueError(f"template {template!r} needs exactly one place {{}}")
+        _check_templates(self.templates)
         return self
 
 
@@ -121,6 +146,7 @@ class PretrainRecipe(_Section):
     model: dict[str, Any] = {}
     tokenizer: TokenizerRecipe = TokenizerRecipe()
     sources: list[SourceRecipe] = Field(min_length=1)
+    labelled: list[LabelledRecipe] = []
     pairs: PairsRecipe = PairsRecipe()
     masking: MaskingRecipe = MaskingRecipe()
     embeddings: EmbeddingsRecipe = EmbeddingsRecipe()
