@@ -15,7 +15,8 @@ Every norm placement is a choice of slots and scales:
     sandwich    norm             norm          -          1
     mix         post in the lower layers, pre above
 
-``branch_scale`` is the alpha of the warm-up, ``x <- Norm(x + alpha F(x))`` with alpha from 0 to 1 (kexue.fm 8747).
+``branch_scale`` is the alpha of RoFormerV2's warm-up, ``x <- Norm(x + alpha F(x))``, which goes from 0 to 1 over the
+first steps.
 """
 
 # B batch, L tokens, D width
