@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ironwok.reading import read
+from ironwok import read
 
 SAMPLES = Path(__file__).parent / "documents" / "announcements"
 
