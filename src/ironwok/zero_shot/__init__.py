@@ -11,6 +11,7 @@ from typing import Any
 # public name -> module that holds it
 _EXPORTS = {
     "CostEstimate": "ironwok.zero_shot.cost",
+    "EncoderScorer": "ironwok.zero_shot.encoder_scorer",
     "NLIScorer": "ironwok.zero_shot.nli",
     "NSPScorer": "ironwok.zero_shot.nsp",
     "PETScorer": "ironwok.zero_shot.pet",

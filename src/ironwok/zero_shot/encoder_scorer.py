@@ -39,6 +39,8 @@ class EncoderScorer:
     """
 
     default_position: ClassVar[Position] = "prefix"
+    # whether a whole sentence can stand as the prompt; a masked LM needs a marked part to hide
+    reads_sentences: ClassVar[bool] = True
     # special tokens around a text and its prompt, from the layout
     _specials: int
 

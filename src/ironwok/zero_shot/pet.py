@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -43,6 +43,8 @@ class PETScorer(EncoderScorer):
     other (place names); ``calibrate=True`` takes away what a label scores without a text.
     One pass serves all labels of equal length, so this scorer needs far fewer passes than there are labels.
     """
+
+    reads_sentences: ClassVar[bool] = False
 
     def prompt_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
         return [len(piece.before) + len(piece.label) + len(piece.after) for piece in self._pieces(prompts)]
