@@ -44,7 +44,7 @@ def bert(layers: int, width: int, heads: int, *, vocabulary: int, length: int) -
         max_position_embeddings=length,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-        attn_implementation="sdpa",
+        attn_implementation="sdpa",  # pyright: ignore[reportCallIssue]  # taken, but not declared
     )
     return BertModel(config, add_pooling_layer=False)
 
