@@ -6,7 +6,7 @@
 
 VENV ?= .venv
 REPORT ?= report
-LABELS ?= 科技,财经,体育,文化,健康,农业,天气,教育,购物评价,餐饮酒店
+LABELS ?= 科技,财经,体育,文化,健康,农业,天气
 
 # the environment's own Python once there is one, else the first on the path that is new enough
 PYTHON ?= $(shell for p in $(VENV)/bin/python python3 python3.13 python3.12 python3.11 python; do \
