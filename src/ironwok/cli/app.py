@@ -10,6 +10,8 @@ To add a command: write the module and add a line to `COMMANDS`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any
@@ -47,28 +49,38 @@ COMMANDS = (
         en="Pretrain an encoder from a recipe and a folder of corpus files",
         zh="按配方，用一个文件夹的语料预训练编码器",
     ),
+    CommandEntry(
+        "convert",
+        en="Turn a released RoFormerV2 checkpoint into a folder that Ironwok and transformers load",
+        zh="把公开发布的 RoFormerV2 权重转换成 Ironwok 和 transformers 能加载的文件夹",
+    ),
 )
 _ENTRIES = {entry.name: entry for entry in COMMANDS}
 
 
-class Command(TyperCommand):
-    """A command with help in the language in force, that ends quietly on Ctrl-C and on a closed pipe.
+@contextmanager
+def _ending_quietly() -> Iterator[None]:
+    """Ctrl-C and a closed pipe end the program as shells expect; Typer would end it silently, and with exit code 1."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(t(en="Interrupted.", zh="已中断。"), style="yellow")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:
+        silence_stdout()
+        raise typer.Exit(EXIT_BROKEN_PIPE) from None
 
-    Typer would turn the first into a silent exit and the second into exit code 1.
-    """
+
+class Command(TyperCommand):
+    """A command with help in the language in force."""
 
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _ending_quietly():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            say(t(en="Interrupted.", zh="已中断。"), style="yellow")
-            raise typer.Exit(EXIT_INTERRUPTED) from None
-        except BrokenPipeError:
-            silence_stdout()
-            raise typer.Exit(EXIT_BROKEN_PIPE) from None
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        print_command_help(self, ctx)
+        with _ending_quietly():
+            print_command_help(self, ctx)
 
 
 class CommandList(TyperGroup):
@@ -81,7 +93,8 @@ class CommandList(TyperGroup):
         return build_command(cmd_name) if cmd_name in _ENTRIES else None
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        print_group_help(self, ctx, [(entry.name, entry.summary) for entry in COMMANDS])
+        with _ending_quietly():
+            print_group_help(self, ctx, [(entry.name, entry.summary) for entry in COMMANDS])
 
 
 def build_command(name: str) -> Any:

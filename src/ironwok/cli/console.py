@@ -10,9 +10,16 @@ from rich.text import Text
 from ironwok.cli.language import t
 
 
+class _Console(Console):
+    """Lets a closed pipe surface: `ironwok.cli` ends the program then; rich itself would exit with code 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def out() -> Console:
     """Console on the stdout of this moment (tests and pipes replace it)."""
-    return Console(file=sys.stdout, highlight=False)
+    return _Console(file=sys.stdout, highlight=False)
 
 
 def err() -> Console:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,12 +17,14 @@ from ironwok.results import DocumentResult, Report
 # rows; a longer report is for the page, not for the terminal
 _SHOWN = 40
 _SHOWN_LABELS = 3
+_LABEL_WIDTH = 24
+_GAP = 2  # cells between columns
 _BAR = 20  # cells of the longest bar
 
 
 def print_report(report: Report, *, console: Console, skipped: int) -> None:
     """Documents with their labels, then labels with their totals, then where everything is."""
-    console.print(_documents(report))
+    console.print(_documents(report, console.width))
     if (rest := len(report.documents) - _SHOWN) > 0:
         more = t(en=f"… and {rest:,} more documents in {report.page}", zh=f"……还有 {rest:,} 篇，见 {report.page}")
         console.print(Text(more, style="dim"))
@@ -48,26 +51,44 @@ def print_report(report: Report, *, console: Console, skipped: int) -> None:
     console.print(Text(os.fspath(report.page), style="bold"), soft_wrap=True)
 
 
-def _documents(report: Report) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column(t(en="Document", zh="文档"), overflow="ellipsis", no_wrap=True, ratio=3, min_width=16)
-    table.add_column(t(en="Passages", zh="段落"), justify="right", no_wrap=True)
-    table.add_column(t(en="Label", zh="标签"), style="bold", overflow="fold")
-    table.add_column(t(en="Score", zh="得分"), justify="right", no_wrap=True)
-    table.add_column(t(en="Its passages", zh="各段"), overflow="ellipsis", no_wrap=True, ratio=4)
+def _documents(report: Report, console_width: int) -> Table:
     names = display_names([document.document for document in report.documents])
+    rows = []
     for document in report.documents[:_SHOWN]:
-        name = names[document.document] + ("" if document.record is None else f" #{document.record}")
-        labels = report.labels_of(document.classification)
-        score = document.classification.score if document.classification else None
-        table.add_row(
-            Text(name),
-            str(len(document.passages)),
-            Text(", ".join(labels)) if labels else Text("–", style="dim"),
-            "" if score is None else f"{score:.2f}",
-            Text(_distribution(report, document), style="dim"),
-        )
+        score = f"{document.classification.score:.2f}" if document.classification else ""
+        name, labels = names[document.document] + place_in_file(document), _joined(report, document)
+        rows.append((name, str(len(document.passages)), labels or "–", score, _distribution(report, document)))
+    heads = (
+        t(en="Document", zh="文档"),
+        t(en="Passages", zh="段落"),
+        t(en="Label", zh="标签"),
+        t(en="Score", zh="得分"),
+        t(en="Its passages", zh="各段"),
+    )
+    # widths of our own: where the terminal is narrow, rich would let whole columns vanish
+    wanted = [max(cell_len(text) for text in column) for column in zip(heads, *rows, strict=True)]
+    name_width, label_width = min(wanted[0], console_width * 2 // 5), min(wanted[2], _LABEL_WIDTH)
+    rest = console_width - name_width - wanted[1] - label_width - wanted[3] - 4 * _GAP
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, _GAP, 0, 0))
+    table.add_column(heads[0], overflow="ellipsis", no_wrap=True, width=name_width)
+    table.add_column(heads[1], justify="right", no_wrap=True, width=wanted[1])
+    table.add_column(heads[2], style="bold", overflow="fold", width=label_width)
+    table.add_column(heads[3], justify="right", no_wrap=True, width=wanted[3])
+    table.add_column(heads[4], style="dim", overflow="ellipsis", no_wrap=True, width=max(min(wanted[4], rest), 8))
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
+
+
+def _joined(report: Report, document: DocumentResult) -> str:
+    return ", ".join(report.labels_of(document.classification))
+
+
+def place_in_file(document: DocumentResult) -> str:
+    """Where in its file a record stands, as editors and grep say it: ":LINE", else its number from 1."""
+    if document.line is not None:
+        return f":{document.line}"
+    return "" if document.record is None else f" #{document.record + 1}"
 
 
 def _distribution(report: Report, document: DocumentResult) -> str:

@@ -36,6 +36,8 @@ class Watch:
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
+            # in a log file it would only leave empty lines
+            disable=not self._console.is_terminal,
         )
         self._task: TaskID | None = None
 
@@ -92,7 +94,7 @@ class Watch:
             )
         about = "" if plan.exact else t(en="about ", zh="约 ")
         if plan.passages:
-            ahead = t(en=f"{about}{plan.passages:,} passages to read", zh=f"要读{about}{plan.passages:,} 段")
+            ahead = t(en=f"{about}{plan.passages:,} passages to read", zh=f"要读 {about}{plan.passages:,} 段")
             if plan.seconds is not None:
                 ahead += t(en=f", about {_duration(plan.seconds)}", zh=f"，大约需要 {_duration(plan.seconds)}")
             self._say(ahead)

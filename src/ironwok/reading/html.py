@@ -124,6 +124,7 @@ def _document_data(
         "name": names[document.document],
         "path": document.document,
         "record": document.record,
+        "line": document.line,
         "title": document.title,
         "labels": [number[label] for label in report.labels_of(document.classification)],
         "scores": _scores(document.classification, number),
@@ -132,6 +133,7 @@ def _document_data(
                 "before": passage.before,
                 "text": passage.span.text,
                 "at": [passage.span.start, passage.span.end],
+                "page": passage.page,
                 "labels": [number[label] for label in report.labels_of(passage.classification)],
                 "scores": _scores(passage.classification, number),
             }

@@ -13,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ironwok.errors import LongTextWarning
+from ironwok.errors import InputError, LongTextWarning
 from ironwok.reading.aggregate import SCORE_DIGITS, document_classification
 from ironwok.results import Classification, DocumentResult, PassageResult
 from ironwok.zero_shot.labels import parse_labels
 from ironwok.zero_shot.mapping import check_threshold
 from ironwok.zero_shot.pairs import fill
 from ironwok.zero_shot.question import default_template
+from ironwok.zero_shot.registry import scorer_names
 
 if TYPE_CHECKING:
     from ironwok.zero_shot import ZeroShotClassifier
@@ -94,6 +95,8 @@ class LabelReader:
         self.device = device
         self.dtype = dtype
         self.batch_size = batch_size
+        if classifier is None and scorer not in scorer_names():
+            raise InputError(f"there is no scorer {scorer!r}; there are {', '.join(scorer_names())}")
         self._classifier = classifier
         self._is_given = classifier is not None
 

@@ -38,7 +38,7 @@ function header() {
     { class: "top" },
     el("p", { class: "mark" }, "Ironwok"),
     el("h1", {}, DATA.title),
-    el("p", { class: "meta" }, [W().documents(number(totals.documents)), W().passages(number(totals.passages)), W().characters(number(totals.characters)), DATA.model, DATA.made].join(" · ")),
+    el("p", { class: "meta" }, joined(W().documents(number(totals.documents)), W().passages(number(totals.passages)), W().characters(number(totals.characters)), DATA.model, DATA.made)),
     el(
       "div",
       { class: "switches" },
@@ -108,7 +108,7 @@ function footer() {
           el(
             "ul",
             {},
-            DATA.skipped.map((skip) => el("li", {}, el("b", {}, skip.document + (skip.record === null ? "" : ` · ${W().record(skip.record)}`)), " ", skip.reason)),
+            DATA.skipped.map((skip) => el("li", {}, el("b", {}, joined(skip.document, placeInFile(skip))), " ", skip.reason)),
           ),
         )
       : null,

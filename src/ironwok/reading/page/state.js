@@ -26,7 +26,13 @@ DATA.documents.forEach((document, d) => {
   });
 });
 
-const nameOf = (document) => document.title || document.name + (document.record === null ? "" : ` · ${document.record}`);
+/** Where in its file a record stands: by its line, else by its number; null for a whole file. */
+function placeInFile({ line, record }) {
+  if (line !== null) return W().line(line);
+  return record === null ? null : W().record(record + 1);
+}
+const joined = (...parts) => parts.filter(Boolean).join(" · ");
+const nameOf = (document) => document.title || joined(document.name, placeInFile(document));
 
 function hasLabel(passage, labels) {
   if (labels.size === 0) return true;

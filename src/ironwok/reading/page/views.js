@@ -102,7 +102,7 @@ function documentList(result) {
           },
           el("span", { class: "title", lang: languageOf(nameOf(document)) }, nameOf(document)),
           tag(document.labels[0], document.scores[0]?.[1]),
-          el("span", { class: "path" }, document.title ? document.name + (document.record === null ? "" : ` · ${document.record}`) : ""),
+          el("span", { class: "path" }, document.title ? joined(document.name, placeInFile(document)) : document.passages[0].text.slice(0, 60)),
           strip(document),
         ),
       ),
@@ -123,8 +123,8 @@ function documentView(document, { headingLevel = "h2" } = {}) {
   };
   const top = document.labels[0];
   const carried = document.passages
-    .filter((passage) => top !== undefined && passage.labels.includes(top))
     .map((passage) => [passage, passage.scores.find(([label]) => label === top)?.[1] ?? 0])
+    .filter(([, score]) => score > 0)
     .sort((a, b) => b[1] - a[1])
     .slice(0, 3);
   const characters = document.passages.reduce((sum, passage) => sum + [...passage.text].length, 0);
@@ -139,9 +139,7 @@ function documentView(document, { headingLevel = "h2" } = {}) {
       el(
         "p",
         { class: "meta", title: document.path },
-        [document.name, document.record === null ? null : W().record(document.record), W().passages(document.passages.length), W().characters(number(characters))]
-          .filter(Boolean)
-          .join(" · "),
+        joined(document.name, placeInFile(document), W().passages(document.passages.length), W().characters(number(characters))),
       ),
       el(
         "div",
@@ -190,7 +188,7 @@ function passageInText(passage) {
         "div",
         { class: "detail" },
         scoreBars(passage.scores, MOST_SCORES),
-        el("span", { class: "place" }, `${W().passage(passage.number + 1)} · ${W().place(passage.at[0], passage.at[1])}`),
+        el("span", { class: "place" }, joined(W().passage(passage.number + 1), passage.page && W().page(passage.page), W().place(passage.at[0], passage.at[1]))),
       );
       span.append(detail);
     }
