@@ -108,3 +108,9 @@ def test_unique_rebuilds_the_list(items):
     distinct, inverse = unique(items)
     assert len(set(distinct)) == len(distinct)
     assert [distinct[i] for i in inverse] == items
+
+
+def test_special_tokens_in_a_text_are_only_text(encoder, tokenizer):
+    (ids,) = encoder.ids(["他写了[SEP]和[MASK]"])
+    assert not {tokenizer.sep_token_id, tokenizer.mask_token_id} & set(ids)
+    assert ids == encoder.ids_and_offsets(["他写了[SEP]和[MASK]"])[0][0]

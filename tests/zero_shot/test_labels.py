@@ -2,7 +2,7 @@ import pytest
 
 from ironwok.errors import LabelError, TemplateError
 from ironwok.zero_shot.labels import is_per_text, parse_labels
-from ironwok.zero_shot.pairs import Prompt, fill, split_template
+from ironwok.zero_shot.pairs import Prompt, fill
 
 
 @pytest.mark.parametrize(
@@ -98,4 +98,4 @@ def test_templates_are_filled_around_the_label(template):
 @pytest.mark.parametrize("template", ["没有地方", "", "{}和{}", "{}和{label}", "{0}", None])
 def test_templates_without_exactly_one_place_are_refused(template):
     with pytest.raises(TemplateError):
-        split_template(template)
+        fill(template, ["科技"])

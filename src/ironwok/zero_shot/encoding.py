@@ -15,7 +15,8 @@ import numpy as np
 
 from ironwok.errors import ModelError, TextTooLongError
 from ironwok.results import Span
-from ironwok.text.tokenizer import replace_surrogates
+from ironwok.text.tokenizer import encode_texts, replace_surrogates
+from ironwok.text.windows import windows_for
 
 if TYPE_CHECKING:
     import torch
@@ -113,25 +114,19 @@ class PairEncoder:
         """Token ids of each text without special tokens."""
         if not texts:
             return []
-        cleaned = [replace_surrogates(text) for text in texts]
+        # as encode_texts does it, but without the offsets, which cost more than the ids
         return self.tokenizer(
-            cleaned, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
+            [replace_surrogates(text) for text in texts],
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
         )["input_ids"]  # pyright: ignore[reportReturnType]
 
     def ids_and_offsets(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
         """Token ids with half-open character offsets of each text, without special tokens."""
-        if not texts:
-            return []
-        cleaned = [replace_surrogates(text) for text in texts]
-        encoded = self.tokenizer(
-            cleaned,
-            add_special_tokens=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            return_offsets_mapping=True,
-            verbose=False,
-        )
-        return list(zip(encoded["input_ids"], encoded["offset_mapping"], strict=True))  # pyright: ignore[reportArgumentType, reportReturnType]
+        return encode_texts(self.tokenizer, texts)
 
     def pair(self, first: Sequence[int], second: Sequence[int]) -> tuple[list[int], int]:
         """Ids of ``[CLS] first [SEP] second [SEP]`` and where the second segment begins."""
@@ -156,27 +151,11 @@ class PairEncoder:
         return room
 
     def windows(self, text: str, *, room: int) -> list[Span]:
-        """Cut a text into pieces of at most ``room`` tokens, even in length, between words unless a word is huge.
-
-        A text that fits is one piece, whole. Pieces of a long one are trimmed of blanks around them.
-        """
+        """Cut a text into pieces of at most ``room`` tokens; a text that fits is one piece, whole."""
         if len(text) * _TOKENS_PER_CHARACTER <= room:
             return [Span(0, len(text), text)]
-        ((ids, offsets),) = self.ids_and_offsets([text])
-        if len(ids) <= room:
-            return [Span(0, len(text), text)]
-        pieces = -(-len(ids) // room)
-        wanted = -(-len(ids) // pieces)
-        spans: list[Span] = []
-        start = 0
-        while start < len(ids):
-            # the remainder is spread over the windows, so that the last one is no crumb
-            end = min(start + wanted, len(ids))
-            end = _word_start(text, offsets, start, end)
-            first, last = offsets[start][0], offsets[end - 1][1]
-            spans.append(Span(first, last, text[first:last]))
-            start = end
-        return spans
+        spans = [window.span for window in windows_for(text, self.tokenizer, max_tokens=room)]
+        return spans if len(spans) > 1 else [Span(0, len(text), text)]
 
     def batch(self, rows: Sequence[tuple[list[int], int]], device: Any) -> dict[str, torch.Tensor]:
         """Pad rows of (ids, start of the second segment) to model inputs [B, L], int64."""
@@ -195,22 +174,6 @@ class PairEncoder:
         if self.segments:
             inputs["token_type_ids"] = token_type_ids_BL
         return {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
-
-
-def _word_start(text: str, offsets: Sequence[tuple[int, int]], start: int, end: int) -> int:
-    """Move a cut back to where a word begins, at most half a window, so that no word is torn."""
-    for cut in range(end, start + (end - start) // 2, -1):
-        if cut >= len(offsets) or not _glued(text, offsets[cut - 1], offsets[cut]):
-            return cut
-    return end
-
-
-def _glued(text: str, left: tuple[int, int], right: tuple[int, int]) -> bool:
-    """Whether two neighbouring tokens are parts of one word written in letters or digits of an alphabet."""
-    if left[1] < right[0] or left[1] == 0:
-        return False
-    a, b = text[left[1] - 1], text[right[0]]
-    return a.isalnum() and b.isalnum() and a < "\u2e80" and b < "\u2e80"
 
 
 def buckets(lengths: np.ndarray, *, batch_size: int, batch_tokens: int) -> Iterator[np.ndarray]:

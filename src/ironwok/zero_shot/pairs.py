@@ -7,14 +7,12 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from ironwok.errors import InputError, TemplateError
+from ironwok.errors import InputError
 from ironwok.results import Span
+from ironwok.text.templates import Template
 
 Position = Literal["prefix", "suffix"]
 POSITIONS: tuple[Position, ...] = ("prefix", "suffix")
-
-# Both spellings of the place for the label; the first one found in a template counts.
-PLACES = ("{}", "{label}")
 
 
 class Prompt(NamedTuple):
@@ -83,31 +81,13 @@ class EmbeddingScorer(Scorer, Protocol):
         ...
 
 
-def split_template(template: str) -> tuple[str, str]:
-    """What stands before and after the place for the label.
-
-    Raises TemplateError unless there is exactly one place, written ``{}`` or ``{label}``.
-    """
-    if not isinstance(template, str):
-        raise TemplateError(
-            f"the template is {template!r} ({type(template).__name__}), not a string such as '这是一则{{}}新闻'"
-        )
-    places = [(place, template.count(place)) for place in PLACES if place in template]
-    if not places:
-        raise TemplateError(
-            f"template {template!r} has no place for the label: write {{}} where it belongs, as in '{template}{{}}'"
-        )
-    total = sum(count for _, count in places)
-    if total > 1:
-        raise TemplateError(f"template {template!r} has {total} places for the label, one is needed")
-    before, after = template.split(places[0][0])
-    return before, after
-
-
 def fill(template: str, words: Iterable[str]) -> list[Prompt]:
-    """The template's sentence for each of the words. Braces in a word are ordinary characters."""
-    before, after = split_template(template)
-    return [Prompt(before, word, after) for word in words]
+    """The template's sentence for each of the words. Braces in a word are ordinary characters.
+
+    Raises TemplateError unless the template has exactly one place, written ``{}`` or ``{label}``.
+    """
+    parsed = Template.parse(template)
+    return [Prompt(parsed.before, word, parsed.after) for word in words]
 
 
 def check_position(position: str) -> Position:

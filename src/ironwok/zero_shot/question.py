@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ironwok.errors import InputError, LabelError
+from ironwok.text import templates
 from ironwok.zero_shot.labels import LabelSet, is_per_text, parse_labels
 from ironwok.zero_shot.mapping import WindowReduction, check_threshold
 from ironwok.zero_shot.pairs import Scorer, check_position
@@ -14,9 +15,6 @@ from ironwok.zero_shot.reader import NEUTRAL_TEXTS, Overflow, Reader
 from ironwok.zero_shot.shortlist import Shortlist, ShortlistBy
 
 Protocol = Literal["cc", "sc"]
-
-DEFAULT_TEMPLATE_CHINESE = "这是一则{}新闻"
-DEFAULT_TEMPLATE_ENGLISH = "This example is {}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +46,8 @@ class Question:
 
 
 def default_template(labels: Iterable[str]) -> str:
-    """The template in the language of the labels: Chinese where any label has a Chinese character."""
-    chinese = any("\u3400" <= character <= "\u9fff" for label in labels for character in label)
-    return DEFAULT_TEMPLATE_CHINESE if chinese else DEFAULT_TEMPLATE_ENGLISH
+    """The template in the language of the labels."""
+    return templates.default_template(labels).source
 
 
 def make_question(
