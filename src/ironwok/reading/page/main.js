@@ -54,7 +54,7 @@ function tools(result) {
   return el(
     "div",
     { class: "tools", role: "search" },
-    el("input", { type: "search", placeholder: W().search, "aria-label": W().search, value: state.needle, "data-key": "search", oninput: searched }),
+    el("input", { type: "search", placeholder: W().search, "aria-label": W().search, value: state.needle, "data-key": "search", oninput: searched, oncompositionend: searched }),
     el("div", { class: "views", role: "group", "aria-label": W().view }, choice("documents", W().byDocument), choice("passages", W().byPassage)),
     state.view === "passages"
       ? el(
@@ -70,8 +70,8 @@ function tools(result) {
 
 let waiting = null;
 function searched(event) {
-  if (event.isComposing) return; // an input method is still choosing characters
   clearTimeout(waiting);
+  if (event.isComposing) return; // an input method is still choosing characters; its end comes as an event of its own
   const value = event.target.value.toLowerCase();
   waiting = setTimeout(() => update(() => (state.needle = value)), 150);
 }
