@@ -31,7 +31,8 @@ class Shown:
         return [element.text for element in self.all(selector)]
 
     def count(self) -> str:
-        return self.one(".count").text
+        # in one step: between two the page may be built anew
+        return self.browser.execute_script("return document.querySelector('.count').textContent")
 
     def press(self, *keys: str) -> None:
         from selenium.webdriver import ActionChains

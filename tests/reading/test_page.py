@@ -94,6 +94,7 @@ def test_the_data_is_the_report():
     two = document("in/b.csv", "下雪。", "下棋。", record=4, title="第五条")
     data = page_of(report(document("in/a.txt", "喝茶。"), two, skipped=(Skip("in/c.bin", "no text", line=3),))).data
     assert (data["labels"], data["labelPassages"], data["labelDocuments"]) == (["茶", "棋"], [3, 0], [2, 0])
+    assert data["without"] == {"passages": 0, "documents": 0}
     assert data["totals"] == {"documents": 2, "passages": 3, "characters": 9, "shownDocuments": 2, "shownPassages": 3}
     assert (data["title"], data["made"], data["version"], data["template"]) == ("in", "2026-01-02", "1.2.3", "说的是{}")
     first, second = data["documents"]

@@ -77,6 +77,10 @@ def page_data(report: Report, *, language: str, made: date, version: str, max_pa
         "labels": list(report.labels),
         "labelPassages": label_passages,
         "labelDocuments": label_documents,
+        "without": {
+            "passages": sum(not report.labels_of(passage.classification) for passage in report.passages),
+            "documents": sum(not report.labels_of(document.classification) for document in report.documents),
+        },
         "totals": {
             "documents": len(report.documents),
             "passages": sum(len(document.passages) for document in report.documents),

@@ -78,6 +78,13 @@ function tag(label, score) {
   );
 }
 
+/** All labels of a passage with their scores; where it has none, the best score that was not enough. */
+function tags(passage) {
+  if (passage.labels.length === 0) return tag(undefined, passage.best);
+  const scores = new Map(passage.scores);
+  return passage.labels.map((label) => tag(label, scores.get(label)));
+}
+
 /** The scores of a passage or document as small bars. */
 function scoreBars(scores, most) {
   return el(

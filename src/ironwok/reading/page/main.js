@@ -1,6 +1,7 @@
 // Puts the parts together, keeps them up to date, remembers the place in the address.
 
 const page = document.getElementById("page");
+const NARROW = matchMedia("(max-width: 60rem)"); // as in report.css
 let opened = null; // what documentView returned for the document on the screen
 
 /** Change the state, build the page anew, keep the focus where it was. */
@@ -24,8 +25,9 @@ function openDocument(d, p) {
   update(() => Object.assign(state, { open: d, view: "documents", inDocument: true }));
   history.replaceState(null, "", p === undefined ? `#d${d + 1}` : `#d${d + 1}p${p + 1}`);
   if (p !== undefined) return opened.go(p);
-  const top = document.querySelector(".work").offsetTop;
-  window.scrollTo(0, Math.min(from, top));
+  const tools = document.querySelector(".tools");
+  // beside the list the document is in sight already; on a narrow screen it takes the place of the list
+  window.scrollTo(0, NARROW.matches ? tools.offsetTop : Math.min(from, tools.offsetTop));
   opened.article.querySelector("h2").focus({ preventScroll: true });
 }
 
@@ -108,7 +110,7 @@ function footer() {
           el(
             "ul",
             {},
-            DATA.skipped.map((skip) => el("li", {}, el("b", {}, joined(skip.document, placeInFile(skip))), " ", skip.reason)),
+            DATA.skipped.map((skip) => el("li", {}, skip.reason)), // which names the file and the line
           ),
         )
       : null,

@@ -4,10 +4,9 @@
 function labelRows(result) {
   const rows = DATA.labels.map((name, label) => ({ label, name, all: DATA.labelPassages[label], documents: DATA.labelDocuments[label] }));
   rows.sort((a, b) => b.all - a.all);
-  const without = ALL.filter((passage) => passage.labels.length === 0).length;
-  if (without) rows.push({ label: -1, name: W().none, all: without, documents: DATA.documents.filter((d) => !d.labels.length).length });
-  const most = Math.max(1, ...rows.map((row) => row.all));
-  const visible = state.allLabels ? rows : rows.slice(0, 16);
+  const visible = state.allLabels ? [...rows] : rows.slice(0, 16);
+  if (DATA.without.passages) visible.push({ label: -1, name: W().none, all: DATA.without.passages, documents: DATA.without.documents });
+  const most = Math.max(1, ...visible.map((row) => row.all));
   const list = visible.map((row) =>
     el(
       "li",
@@ -139,7 +138,7 @@ function documentView(document, { headingLevel = "h2" } = {}) {
       el(
         "p",
         { class: "meta", title: document.path },
-        joined(document.name, placeInFile(document), W().passages(document.passages.length), W().characters(number(characters))),
+        joined(document.title && document.name, document.title && placeInFile(document), W().passages(document.passages.length), W().characters(number(characters))),
       ),
       el(
         "div",
@@ -169,7 +168,7 @@ function passageInText(passage) {
   const note = el(
     "button",
     { class: "note", "aria-expanded": "false", "aria-label": `${W().passage(passage.number + 1)} ${passage.labels.map((l) => DATA.labels[l]).join(" ") || W().none} ${decimal(passage.best)}` },
-    passage.labels.length > 1 ? passage.labels.map((l) => tag(l)) : tag(label, passage.best),
+    tags(passage),
   );
   // an inline block element, since its scores are a list
   const span = el(
@@ -211,8 +210,8 @@ function passageList(result) {
         el(
           "div",
           { class: "aside" },
-          passage.labels.length > 1 ? passage.labels.map((label) => tag(label)) : tag(passage.labels[0], passage.best),
-          scoreBars(passage.scores.slice(1), 2),
+          tags(passage),
+          scoreBars(passage.scores.filter(([label]) => !passage.labels.includes(label)), 2),
           el("button", { class: "quiet source", title: W().open, onclick: () => openDocument(passage.document.number, passage.number) }, nameOf(passage.document)),
         ),
       ),
