@@ -45,6 +45,11 @@ COMMANDS = (
         zh="读文件和文件夹：按你给的标签归类每一段，写出一份 HTML 报告",
     ),
     CommandEntry(
+        "classify",
+        en="Sort lines or records of text into your labels: one line of JSON each",
+        zh="把一行行或一条条文本归入你的标签：每条输出一行 JSON",
+    ),
+    CommandEntry(
         "pretrain",
         en="Pretrain an encoder from a recipe and a folder of corpus files",
         zh="按配方，用一个文件夹的语料预训练编码器",

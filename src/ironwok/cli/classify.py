@@ -1,0 +1,305 @@
+"""``ironwok classify``: texts in, one line of JSON a text out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ironwok.cli.language import t
+
+if TYPE_CHECKING:
+    from ironwok.cli.lines import Line
+
+
+def about() -> str:
+    return t(
+        en="Sort texts into your own labels, without training: one line of JSON for each text, in the order of the "
+        "input. Texts are the lines of FILE, or the records of a .jsonl or .csv file; - reads standard input. For "
+        "documents (.md, .html, .pdf, .docx) and folders use `ironwok read`.",
+        zh="把文本归入你给的标签，无需训练：每条文本输出一行 JSON，顺序与输入相同。文本是 FILE 的各行，"
+        "或 .jsonl、.csv 的各条记录；- 表示读标准输入。文档（.md、.html、.pdf、.docx）和文件夹请用 `ironwok read`。",
+    )
+
+
+def classify(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|-",
+            show_default=False,
+            help=t(en="File of texts, or - for standard input.", zh="文本文件；- 表示标准输入。"),
+        ),
+    ],
+    labels: Annotated[
+        str,
+        typer.Option(
+            "--labels",
+            "-l",
+            metavar="A,B,C",
+            show_default=False,
+            help=t(
+                en="The labels, separated by commas; or @FILE with one label a line, or in JSON: a list, label → words "
+                "for the template, or a tree.",
+                zh="标签，用逗号隔开；也可以用 @文件：每行一个标签，或 JSON（列表、“标签→句式用词”、多级标签）。",
+            ),
+        ),
+    ],
+    template: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--template",
+            "-t",
+            help=t(
+                en="Sentence with {} for the label, such as '这是一则{}新闻'; several are averaged.",
+                zh="句式，{} 处填标签，例如“这是一则{}新闻”；可给多个，取平均。",
+            ),
+        ),
+    ] = None,
+    multi_label: Annotated[
+        bool,
+        typer.Option(
+            "--multi-label", help=t(en="Judge each label on its own.", zh="各标签独立判断，一条文本可有多个标签。")
+        ),
+    ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold",
+            min=0,
+            max=1,
+            help=t(en="Give no label where the best score is lower.", zh="最高分低于此值时不给标签。"),
+        ),
+    ] = None,
+    calibrate: Annotated[
+        bool | None,
+        typer.Option(
+            "--calibrate/--no-calibrate",
+            help=t(
+                en="Take away what a label scores without any text (default: with --multi-label).",
+                zh="减去标签在没有正文时的得分（默认只在 --multi-label 时）。",
+            ),
+        ),
+    ] = None,
+    separator: Annotated[
+        str | None,
+        typer.Option(
+            "--separator",
+            metavar="/",
+            help=t(
+                en="Labels such as 体育/足球 are paths of a tree.", zh="标签是多级的，如“体育/足球”，此处给分隔符。"
+            ),
+        ),
+    ] = None,
+    shortlist: Annotated[
+        int | None,
+        typer.Option(
+            "--shortlist",
+            metavar="K",
+            min=2,
+            help=t(
+                en="Of many labels read only the K likeliest by a cheap comparison.",
+                zh="标签很多时，先粗选最可能的 K 个再细读。",
+            ),
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help=t(en="Bundled name, folder, or hub id.", zh="自带模型名、文件夹或 hub 名。")
+        ),
+    ] = "ironwok-small",
+    scorer: Annotated[
+        str,
+        typer.Option(
+            "--scorer",
+            help=t(
+                en="nsp (next sentence), pet (masked words), nli (inference), or a plug-in's.",
+                zh="nsp（下一句）、pet（完形填空）、nli（推断），或插件所带的。",
+            ),
+        ),
+    ] = "nsp",
+    text_field: Annotated[
+        str | None,
+        typer.Option(
+            "--text-field",
+            metavar="NAME",
+            help=t(
+                en="Key or column of the text in .jsonl and .csv (default: found by name and content).",
+                zh=".jsonl、.csv 里文本所在的字段（默认按名称和内容判断）。",
+            ),
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help=t(en="Write to this file instead of standard output.", zh="写入此文件，而不是标准输出。"),
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help=t(en="Go on with an interrupted --out file.", zh="接着写上次中断的 --out 文件。")
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help=t(en="Replace an existing --out file.", zh="覆盖已有的 --out 文件。"))
+    ] = False,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            "--batch-size", min=1, help=t(en="Most pairs in one pass of the model.", zh="一次送入模型的对数上限。")
+        ),
+    ] = 64,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            help=t(en="cpu, cuda, … (default: a GPU if there is one).", zh="cpu、cuda……（默认有 GPU 就用）。"),
+        ),
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            "--dtype",
+            help=t(
+                en="float32 or bfloat16, which is faster on recent processors.",
+                zh="float32 或 bfloat16，后者在新处理器上更快。",
+            ),
+        ),
+    ] = None,
+    estimate: Annotated[
+        bool,
+        typer.Option("--estimate", help=t(en="Only say how long it would take.", zh="只估算要花多久。")),
+    ] = False,
+) -> None:
+    from ironwok.cli.console import out as console
+    from ironwok.cli.lines import ResultFile, read_labels, read_lines
+    from ironwok.errors import InputError
+    from ironwok.zero_shot.labels import parse_labels
+    from ironwok.zero_shot.question import default_template
+
+    if resume and out is None:
+        raise InputError("--resume goes on with a file: name it with --out")
+    if estimate and file == "-":
+        raise InputError("--estimate needs all texts beforehand: name a file instead of -")
+    chosen = read_labels(labels)
+    label_set = parse_labels(chosen, separator=separator, at_least=1 if multi_label else 2)
+    options: dict[str, Any] = {
+        "labels": chosen,
+        "template": template or default_template(label_set.names),
+        "multi_label": multi_label,
+        "threshold": threshold,
+        "calibrate": calibrate,
+        "label_separator": separator,
+        "shortlist": shortlist,
+    }
+    settings = options | {"model": model, "scorer": scorer, "dtype": dtype}
+    lines = read_lines(file, text_field=text_field, on_skip=_report)
+    with ResultFile(out, settings=settings, resume=resume, overwrite=overwrite, dry=estimate) as results:
+        rest = results.without_done(lines)
+        if file != "-":
+            rest = list(rest)
+        if isinstance(rest, list) and not rest:
+            _say_done(results.kept, 0, out)
+            return
+        classifier = _load(model, scorer, batch_size=batch_size, device=device, dtype=dtype)
+        if estimate:
+            assert isinstance(rest, list)
+            console().print(_predict(classifier, rest, options), soft_wrap=True)
+            return
+        written = _classify(classifier, rest, options, results, watched=out is not None)
+    _say_done(results.kept, written, out)
+
+
+def _load(model: str, scorer: str, *, batch_size: int, device: str | None, dtype: str | None) -> Any:
+    import warnings
+
+    from ironwok.errors import IronwokWarning
+    from ironwok.zero_shot import ZeroShotClassifier
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", IronwokWarning)
+        classifier = ZeroShotClassifier(model, scorer=scorer, batch_size=batch_size, device=device, dtype=dtype)
+    _say_warnings(caught)
+    return classifier
+
+
+def _predict(classifier: Any, lines: list[Line], options: dict[str, Any]) -> str:
+    names = ("labels", "template", "shortlist", "label_separator")
+    cost = classifier.estimate_cost([line.text for line in lines], **{name: options[name] for name in names})
+    return cost.describe()
+
+
+# Readings from which a run is long enough for a word about its cost beforehand.
+_LONG_RUN = 5000
+
+
+def _classify(classifier: Any, lines: Any, options: dict[str, Any], results: Any, *, watched: bool) -> int:
+    """Classify and write as the answers come. Returns how many were written."""
+    import sys
+    import warnings
+    from functools import partial
+
+    from ironwok.cli.console import say
+    from ironwok.cli.lines import with_answers
+    from ironwok.errors import IronwokWarning
+    from ironwok.zero_shot.labels import parse_labels
+
+    shown = watched and sys.stderr.isatty()
+    labels = parse_labels(options["labels"], separator=options["label_separator"], at_least=1)
+    if shown and isinstance(lines, list) and len(lines) * len(labels.names) > _LONG_RUN:
+        say(_predict(classifier, lines, options), style="dim")
+    written = 0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", IronwokWarning)
+        try:
+            answer = partial(classifier.classify_iter, **options, progress=shown)
+            for line, result in with_answers(lines, answer):
+                results.write(line, result)
+                written += 1
+        except KeyboardInterrupt:
+            results.flush()
+            if results.path is not None:
+                done = results.kept + written
+                say(
+                    t(
+                        en=f"{done} results are in {results.path}; --resume goes on from there.",
+                        zh=f"{results.path} 里已有 {done} 条结果；用 --resume 接着做。",
+                    ),
+                    style="yellow",
+                )
+            raise
+    _say_warnings(caught)
+    return written
+
+
+def _report(reason: str) -> None:
+    from ironwok.cli.console import say
+
+    say(t(en=f"skipped: {reason}", zh=f"跳过：{reason}"), style="yellow")
+
+
+def _say_warnings(caught: Any) -> None:
+    import warnings
+
+    from ironwok.cli.console import say
+    from ironwok.errors import IronwokWarning
+
+    for warning in caught:
+        if issubclass(warning.category, IronwokWarning):
+            say(str(warning.message), style="yellow")
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _say_done(kept: int, written: int, out: Path | None) -> None:
+    if out is None:
+        return
+    from ironwok.cli.console import say
+
+    earlier = t(en=f", {kept} were there already", zh=f"，此前已有 {kept} 条") if kept else ""
+    say(t(en=f"{written} texts classified into {out}{earlier}.", zh=f"已归类 {written} 条，写入 {out}{earlier}。"))
