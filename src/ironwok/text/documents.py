@@ -63,11 +63,24 @@ def _read_all(named: list[Path], on_skip: Callable[[Skip], None], options: ReadO
         raise NoDocumentsError(f"{_listed(named)}: nothing could be read ({reason})")
 
 
-def find_files(paths: PathLike | Iterable[PathLike]) -> Iterator[Path]:
-    """The files that ``read_documents`` would open, in its order, to count them. Raises the same errors at the call."""
+def find_files(
+    paths: PathLike | Iterable[PathLike], *, on_skip: Callable[[Skip], None] | None = None
+) -> Iterator[Path]:
+    """The files that ``read_documents`` would open, in its order. Raises the same errors at the call.
+
+    on_skip: told what is no file to open: folders that cannot be listed, pipes, broken links.
+    """
     named = _named(paths)
     _check(named)
-    return (found for found in _files_of(named) if isinstance(found, Path))
+    return _files_only(_files_of(named), on_skip)
+
+
+def _files_only(found: Iterable[Path | Skip], on_skip: Callable[[Skip], None] | None) -> Iterator[Path]:
+    for item in found:
+        if isinstance(item, Path):
+            yield item
+        elif on_skip is not None:
+            on_skip(item)
 
 
 def read_file(path: PathLike, *, options: ReadOptions | None = None) -> Iterator[Document | Skip]:

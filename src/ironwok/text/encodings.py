@@ -91,6 +91,7 @@ _EXCLUDED = ["utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_
 _EXCLUDED += ["johab", "shift_jis_2004", "shift_jisx0213", "euc_jis_2004", "euc_jisx0213", "cp1006"]
 _CONTROL = re.compile("[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 _HIGH_RUN = re.compile(rb"[\x80-\xff]+")
+_LATIN_LETTER = re.compile(rb"[A-Za-z]")
 _NEUTRAL = re.compile("[\xa1-\xff\u2000-\u2fff\uff01-\uff5e]")  # signs, numbers in circles, full-width letters
 # Letters of living alphabets below U+0800; the sets hold what ordinary text uses.
 _ALPHABETS = tuple(
@@ -182,7 +183,7 @@ def detect_lines(file: BinaryIO, *, name: str) -> str:
     file: at its start; it is read to its end. Raises EncodingError.
     """
     head = file.read(_SAMPLE)
-    if head.startswith(tuple(mark for mark, _ in _BYTE_ORDER_MARKS)) or b"\x00" in head:
+    if head.startswith(tuple(mark for mark, _ in _BYTE_ORDER_MARKS)) or head.count(0) * 10 > len(head):
         whole = len(head) < _SAMPLE or _detectable(head)  # the sample may end within a UTF-16 surrogate pair
         return detect(head if whole else head[:-2], name=name)
     if _looks_binary(head):
@@ -203,7 +204,7 @@ def detect_lines(file: BinaryIO, *, name: str) -> str:
                 sample.append(line[:_SAMPLE])
     # A line of another encoding is next to never valid UTF-8; a UTF-8 file may well hold a few damaged lines.
     if good >= bad:
-        short = good <= 2 and len(head) < _SAMPLE
+        short = bad == 0 and good <= 2 and len(head) < _SAMPLE
         return detect(head, name=name) if short else "utf-8"
     return detect(b"".join(sample), name=name)
 
@@ -279,7 +280,10 @@ def _utf8_by_accident(data: bytes) -> bool:
     if max(letters) > "\u07ff":
         return False
     alphabets = {next((i for i, alphabet in enumerate(_ALPHABETS) if alphabet.match(letter)), -1) for letter in letters}
-    return (-1 in alphabets or len(alphabets) > 1) and _plausibility(data, "gb18030") >= _ENOUGH
+    plausibility = _plausibility(data, "gb18030")
+    if plausibility == 1.0 and not _LATIN_LETTER.search(data):
+        return True  # frequent characters only: "谢谢" is valid Cyrillic
+    return (-1 in alphabets or len(alphabets) > 1) and plausibility >= _ENOUGH
 
 
 def _best_east_asian(data: bytes, sample: bytes) -> str | None:

@@ -159,6 +159,8 @@ def _full_stop_ends(text: str, start: int, stop: int, end: int) -> bool:
     before, following = text[max(stop - _WORD_BEFORE, start) : stop], text[end : end + 1]
     chinese = bool(before) and _UNSPACED.match(before[-1]) is not None
     if following and not following.isspace():
+        if before[-1:].isdigit() and following.isdigit():  # a number in full-width digits
+            return False
         return chinese and _UNSPACED.match(following) is not None  # a Latin stop in Chinese text
     if chinese or not following:
         return True

@@ -8,6 +8,7 @@ never swallows its neighbours.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]",
 
 # Packed corpora keep a token in the lower 15 bits of a 16-bit word, the uppermost says "continues a word".
 LARGEST_VOCABULARY = 1 << 15
+
+_STOPS = "….。⋯"
+_RUN = re.compile(r"([….。⋯])\1")  # of whatever the normaliser below makes one sign of
 
 # Written without spaces between words, hence one token a character.
 _UNSPACED_SCRIPTS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}]"
@@ -143,9 +147,9 @@ def encode_texts(
 ) -> list[tuple[list[int], list[tuple[int, int]]]]:
     """Token ids and half-open character offsets of each text, without special tokens around it.
 
-    The texts are only text: ``[MASK]`` in one of them is five characters like any others, not the special token, and
-    lone surrogates, which tokenizers refuse, count as unknown characters. Raises InputError for a tokenizer without
-    offsets (a "slow" one).
+    The texts are only text: ``[MASK]`` in one of them is six characters like any others, not the special token. Lone
+    surrogates, which tokenizers refuse, are handed on as U+FFFD. A run of stops ("……") that became one token is held
+    by it as a whole. Raises InputError for a tokenizer without offsets (a "slow" one).
     """
     if not tokenizer.is_fast:
         raise InputError(f"{type(tokenizer).__name__} has no character offsets: a fast tokenizer is needed")
@@ -160,7 +164,26 @@ def encode_texts(
         return_offsets_mapping=True,
         verbose=False,
     )
-    return list(zip(encoded["input_ids"], encoded["offset_mapping"], strict=True))  # pyright: ignore[reportArgumentType, reportReturnType]
+    ids: list[list[int]] = encoded["input_ids"]  # pyright: ignore[reportAssignmentType]
+    offsets: list[list[tuple[int, int]]] = encoded["offset_mapping"]  # pyright: ignore[reportAssignmentType]
+    return [(row, _over_runs(text, spans)) for text, row, spans in zip(texts, ids, offsets, strict=True)]
+
+
+def _over_runs(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Let the token of a run of stops begin where the run begins.
+
+    The normaliser writes the run as one sign, and the library knows only its last character as the origin of that.
+    """
+    if _RUN.search(text) is None:
+        return offsets
+    whole: list[tuple[int, int]] = []
+    before = 0  # end of the last token: further back than that no run reaches
+    for start, end in offsets:
+        while before < start < len(text) and text[start] in _STOPS and text[start - 1] == text[start]:
+            start -= 1
+        whole.append((start, end))
+        before = max(before, end)
+    return whole
 
 
 def replace_surrogates(text: str) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Offsets: TypeAlias = Sequence[tuple[int, int]]
 
 _CLAUSE_MARKS = frozenset("，、；：,;:")
-_BLOCK = 100_000  # characters encoded at once: offsets come as Python objects, and a whole book of them is gigabytes
+_BLOCK = 20_000  # characters encoded at once: offsets come as Python objects, and a whole book of them is gigabytes
 
 
 @dataclass(frozen=True, slots=True)

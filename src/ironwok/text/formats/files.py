@@ -47,12 +47,17 @@ def open_file(path: Path) -> Iterator[BinaryIO]:
 def read_bytes(path: Path, options: ReadOptions) -> bytes:
     """The whole unpacked file. Raises UnreadableDocumentError if it is larger than ``options.max_bytes``."""
     with open_file(path) as file:
-        data = file.read(options.max_bytes + 1)
-    if len(data) > options.max_bytes:
-        raise UnreadableDocumentError(
-            f"{path}: larger than max_bytes = {options.max_bytes:,} (unpacked): raise the limit or split the file"
-        )
-    return data
+        blocks: list[bytes] = []
+        size = 0
+        while block := file.read(_BLOCK):  # not all at once: a buffer of the limit's size would be reserved
+            blocks.append(block)
+            size += len(block)
+            if size > options.max_bytes:
+                raise UnreadableDocumentError(
+                    f"{path}: larger than max_bytes = {options.max_bytes:,} (unpacked): "
+                    "raise the limit or split the file"
+                )
+    return b"".join(blocks)
 
 
 def read_text(path: Path, options: ReadOptions, *, declared: str | None = None) -> Decoded:

@@ -128,7 +128,7 @@ class _Walk:
         if not self._keep_furniture and _is_furniture(node, tag):
             return False
         if tag == "table":
-            self._tables.append(_Table(layout=node.css_first(_LAYOUT_TABLE) is not None))
+            self._tables.append(_Table(layout=_is_layout(node)))
         elif tag == "tr" and self._tables:
             self._tables[-1].cells = 0
         if tag in ("td", "th"):
@@ -179,6 +179,11 @@ class _Table:
 
     layout: bool
     cells: int = 0
+
+
+def _is_layout(table: LexborNode) -> bool:
+    # a table in a cell is found below itself, too
+    return any(found.mem_id != table.mem_id for found in table.css(_LAYOUT_TABLE))
 
 
 def _is_hidden(node: LexborNode) -> bool:

@@ -206,9 +206,10 @@ def _rows(lines: _Lines, delimiter: str) -> Iterator[Row | Skip]:
         row = lines.row
         if len(row) > 1:
             alone = _parse([line.text for line in row], delimiter, csv.QUOTE_NONE)
-            is_open = lines.stopped and not _parse([line.text for line in row], delimiter, strict=True)
-            fits = len(cells) == width and any(len(line) != width for line in alone)
-            if alone and alone[0] and (is_open or (not fits and len(alone[0]) == width)):
+            quoted_well = bool(_parse([line.text for line in row], delimiter, strict=True))
+            is_open = lines.stopped and not quoted_well
+            glued = len(cells) != width or (not quoted_well and all(len(line) == width for line in alone))
+            if alone and alone[0] and (is_open or (glued and len(alone[0]) == width)):
                 cells, repairs = alone[0], repairs + 1
                 lines.push_back(row[1:])
                 if repairs == _MOST_REPAIRS:
