@@ -234,6 +234,26 @@ def test_a_file_that_vanishes_during_the_run_is_reported(run, folder, tmp_path):
     assert sum(isinstance(event, Skipped) for event in events) == 3
 
 
+def test_what_cannot_be_opened_is_reported_every_time(run, folder, lines, tmp_path):
+    os.mkfifo(folder / "bb_pipe.txt")  # opening it would wait for ever
+    (folder / "cc_lost.txt").symlink_to(folder / "nowhere.txt")
+    first = run()
+    assert [os.path.basename(s.document) for s in first.skipped][:2] == ["bb_pipe.txt", "c_snow.jsonl"]
+    assert "not a regular file" in first.skipped[0].reason
+    events = []
+    assert run(on_event=events.append) == first
+    assert {os.path.basename(e.skip.document) for e in events if isinstance(e, Skipped)} == {
+        "bb_pipe.txt",
+        "cc_lost.txt",
+    }
+    assert events[0].changed == ()
+    (folder / "cc_lost.txt").unlink()
+    (folder / "cc_lost.txt").write_text("找到了，是一局棋。", encoding="utf-8")
+    found = run()
+    assert len(found.documents) == len(first.documents) + 1
+    assert len(lines(tmp_path / "out" / "skipped.jsonl")) == len(first.skipped) - 1
+
+
 def test_the_run_says_how_far_it_is(run):
     events = []
     report = run(on_event=events.append)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,8 @@ class FileIdentity:
         """Whether the file is still the same: by size and time, and where only the time is new, by its content."""
         try:
             status = path.stat()
-            if status.st_size != self.size:
+            # opening a pipe would wait for ever
+            if not stat.S_ISREG(status.st_mode) or status.st_size != self.size:
                 return False
             return status.st_mtime_ns == self.mtime or sha256_of(path) == self.sha256
         except OSError:

@@ -114,12 +114,14 @@ class Journal:
                 f"{elsewhere[0]} (seen from {old}): name them too, {_START_OVER}"
             )
         vanished = [path for path in self.progress if path not in asked]
-        changed = [
+        stale = [
             path for path, file in self.progress.items() if path in asked and not file.identity.still_holds(Path(path))
         ]
-        for path in [*vanished, *changed]:
+        # of a file that could not be opened there is nothing to forget
+        changed = [path for path in stale if self.progress[path].done or self.progress[path].passages]
+        for path in [*vanished, *stale]:
             del self.progress[path]
-        if vanished or changed:
+        if vanished or stale:
             self._rewrite(self.progress)
         return changed, vanished
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,12 +91,13 @@ def read(
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     sources = tuple(os.fspath(source) for source in given)
     folder = Path(out)
-    files = list_files(sources, outside=folder)
+    found = list_files(sources, outside=folder)
+    files = list(found)
     started = _now()
     about = {"version": __version__, "started": started, "directory": os.getcwd(), "sources": list(sources)}
     settings = options.settings() | reader.settings()
     with Journal(folder, settings=settings, about=about, chunk=CHUNK, fresh=fresh) as journal:
-        run = _Run(journal, files, [reader], options, on_event or _nobody)
+        run = _Run(journal, found, [reader], options, on_event or _nobody)
         try:
             run.read_all()
             if not any(journal.documents(files)):
@@ -142,23 +143,25 @@ class _Run:
     def __init__(
         self,
         journal: Journal,
-        files: Sequence[str],
+        files: Mapping[str, Skip | None],
         readers: Sequence[PassageReader],
         options: SourceOptions,
         notify: Observer,
     ) -> None:
         self.journal = journal
-        self.files = files
+        self.files = files  # with the skips of those that cannot be opened at all
         self.readers = readers
         self.options = options
         self.notify = notify
         self.done = 0
 
     def read_all(self) -> None:
-        changed, vanished = self.journal.reconcile(self.files)
+        changed, vanished = self.journal.reconcile(list(self.files))
         done = [path for path in self.files if path in self.journal.progress and self.journal.progress[path].done]
         pending = [path for path in self.files if path not in set(done)]
-        ahead = ReadAhead(pending, lambda path: open_file(path, self.options))
+        ahead = ReadAhead(
+            [path for path in pending if self.files[path] is None], lambda path: open_file(path, self.options)
+        )
         ahead.look(LOOK_AHEAD_SECONDS)
         passages, exact = ahead.passages()
         kept, _ = self.journal.kept
@@ -181,13 +184,12 @@ class _Run:
 
     def _read_file(self, path: str, ahead: ReadAhead, begun: int) -> None:
         """Read one file, a chunk of passages at a time."""
-        try:
-            identity = FileIdentity.of(Path(path))
-        except DocumentError as error:
-            # it is not there any more, or not readable: no identity, so the next run tries again
-            self.notify(Skipped(Skip(path, str(error))))
+        identity = self._identity_of(path)
+        if isinstance(identity, Skip):
+            # begun, with no identity, and never done: the next run tries again
+            self.notify(Skipped(identity))
             self.journal.begin(path, FileIdentity(0, 0, ""))
-            self.journal.add(path, skips=[Skip(path, str(error))])
+            self.journal.add(path, skips=[identity])
             return
         kept = deque(self.journal.begin(path, identity))
         open_documents: deque[_OpenDocument] = deque()
@@ -211,6 +213,14 @@ class _Run:
         self._flush(path, open_documents, waiting, skips)
         self.journal.end(path)
         self.notify(Advanced(self.done, max(self.done, ahead.passages()[0] - begun), path))
+
+    def _identity_of(self, path: str) -> FileIdentity | Skip:
+        if (skip := self.files[path]) is not None:
+            return skip
+        try:
+            return FileIdentity.of(Path(path))
+        except DocumentError as error:
+            return Skip(path, str(error))
 
     def _flush(
         self,

@@ -12,6 +12,7 @@ from ironwok.errors import InputError, NoDocumentsError
 from ironwok.reading.ahead import CutDocument, Item
 from ironwok.results import PassageResult, Skip
 from ironwok.text.documents import Document, ReadOptions, find_files, read_file
+from ironwok.text.documents import Skip as SkippedPath
 from ironwok.text.passages import DEFAULT_MAX_CHARS, split_passages
 
 __all__ = ["DEFAULT_MAX_CHARS", "SourceOptions", "list_files", "open_file", "passages_of"]
@@ -42,16 +43,24 @@ class SourceOptions:
         return ReadOptions(encoding=self.encoding, text_field=self.text_field, title_field=self.title_field)
 
 
-def list_files(sources: Sequence[str], *, outside: Path) -> list[str]:
+def list_files(sources: Sequence[str], *, outside: Path) -> dict[str, Skip | None]:
     """The files to read, in order, without those in the folder of the report (``outside``), which may lie among them.
 
+    A path that cannot be opened at all, such as a pipe or a closed folder, comes with its skip.
     Raises UnreadableDocumentError for a path that does not exist, NoDocumentsError where there is nothing to read.
     """
     report = outside.resolve()
-    files = [str(path) for path in find_files(list(sources)) if report not in path.resolve().parents]
-    if not files:
+    found: dict[str, Skip | None] = {}
+
+    def note(skip: SkippedPath) -> None:
+        found[skip.path] = Skip(skip.path, skip.reason, skip.record, skip.line)
+
+    for path in find_files(list(sources), on_skip=note):
+        if report not in path.resolve().parents:
+            found[str(path)] = None
+    if not found:
         raise NoDocumentsError(f"{', '.join(sources)}: nothing to read beside the report in {outside}")
-    return files
+    return found
 
 
 def open_file(path: str, options: SourceOptions) -> Iterator[Item]:
