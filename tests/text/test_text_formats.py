@@ -135,6 +135,22 @@ def test_markdown(read_one: ReadOne) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("公司**78%**的股权", "公司78%的股权"),
+        ("他说**“好”**，然后*（慢慢）*走**了**。", "他说“好”，然后（慢慢）走了。"),
+        ("**见[链接](http://example.org)。**后面", "见链接。后面"),
+        ("这是***重点。***继续", "这是重点。继续"),
+        ("2 * 3 ** 2 与 a*b 不变", "2 * 3 ** 2 与 a*b 不变"),
+        ("snake_case_name 和 `a**b**`", "snake_case_name 和 a**b**"),
+        ("~~旧价。~~新价", "旧价。新价"),
+    ],
+)
+def test_emphasis_beside_chinese(source: str, text: str, read_one: ReadOne) -> None:
+    assert read_one("a.md", source).text == text
+
+
 def test_front_matter(read_one: ReadOne) -> None:
     document = read_one(
         "a.md", "---\ntitle: 周报\ntags: [甲, 乙]\ndate: 2024-05-01\nn: 3\nx: {a: 1}\n---\n# 标题\n\n正文\n"
