@@ -9,6 +9,9 @@ from ironwok.nn.block import ACTIVATIONS
 from ironwok.nn.config import TransformerConfig
 
 
+POOLINGS = ("first", "segments")
+
+
 class RoFormerV2Config(PreTrainedConfig):
     """Sizes and choices of a RoFormerV2 encoder; the defaults are the small one: 6 layers of 384 with 6 heads.
 
@@ -17,6 +20,8 @@ class RoFormerV2Config(PreTrainedConfig):
     norm_placement, mix_post_fraction, mask_pattern: see :class:`ironwok.nn.config.TransformerConfig`.
     initializer_gain: factor on the standard deviations of the initialisation, N^(-1/2) where None.
     branch_scale: alpha of the warm-up, ``x <- Norm(x + alpha F(x))``; 1.0 but in checkpoints taken during it.
+    pooling: what sums a sequence up for the next-sentence and other whole-sequence heads: "first" (the first token, as in
+        BERT) or "segments" (the first token, and both segments compared).
     next_sentence_weight: weight of the next-sentence loss beside the masked-LM loss.
 
     Raises ConfigError where two values contradict each other.
@@ -45,6 +50,7 @@ class RoFormerV2Config(PreTrainedConfig):
     rotary_base: float | int = 10000.0
     initializer_gain: float | None = None
     branch_scale: float = 1.0
+    pooling: str = "first"
     next_sentence_weight: float = 1.0
     pad_token_id: int | None = 0
     bos_token_id: int | None = None
@@ -60,6 +66,8 @@ class RoFormerV2Config(PreTrainedConfig):
                 raise ConfigError(f"{name} is {getattr(self, name)}, it must be at least 1")
         if self.hidden_act not in ACTIVATIONS:
             raise ConfigError(f"hidden_act {self.hidden_act!r} is none of {', '.join(ACTIVATIONS)}")
+        if self.pooling not in POOLINGS:
+            raise ConfigError(f"pooling {self.pooling!r} is none of {', '.join(POOLINGS)}")
         self.transformer()  # contradictions show up here, not when weights are already being made
 
     def transformer(self) -> TransformerConfig:

@@ -64,8 +64,43 @@ class RoFormerV2Pooler(nn.Module):
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size, bias=config.use_bias)
 
-    def forward(self, hidden_BLD: Tensor) -> Tensor:
+    def forward(self, hidden_BLD: Tensor, token_type_ids: Tensor | None, real_BL: Tensor | None) -> Tensor:
         return torch.tanh(self.dense(hidden_BLD[:, 0]))
+
+
+class RoFormerV2SegmentPooler(nn.Module):
+    """The first token and both segments compared: tanh of a projection of [first; a; b; a * b; |a - b|], [B, D].
+
+    a and b are means of the two segments, weighted by a learnt score per token, at a root mean square of 1. Whether two
+    pieces of text belong together shows in a * b from the first steps on, while [CLS] alone has to learn first to
+    compare tokens across segments (docs/log.md). A missing second segment is zero.
+    """
+
+    def __init__(self, config: RoFormerV2Config) -> None:
+        super().__init__()
+        self.score = nn.Linear(config.hidden_size, 1, bias=False)
+        self.dense = nn.Linear(5 * config.hidden_size, config.hidden_size, bias=config.use_bias)
+
+    def forward(self, hidden_BLD: Tensor, token_type_ids: Tensor | None, real_BL: Tensor | None) -> Tensor:
+        batch, length, width = hidden_BLD.shape
+        if token_type_ids is None:
+            token_type_ids = torch.zeros((batch, length), dtype=torch.long, device=hidden_BLD.device)
+        usable_BL = torch.ones_like(token_type_ids, dtype=torch.bool) if real_BL is None else real_BL
+        usable_BL = usable_BL & (torch.arange(length, device=hidden_BLD.device) > 0)
+        score_BL = self.score(hidden_BLD).squeeze(-1).float()
+        segments = []
+        for number in (0, 1):
+            in_segment_BL = usable_BL & (token_type_ids == number)
+            # a segment without tokens: finite weights, then zeroed
+            weights_BL = torch.softmax(score_BL.masked_fill(~in_segment_BL, -1e4), dim=-1) * in_segment_BL
+            mean_BD = torch.einsum("bl,bld->bd", weights_BL, hidden_BLD.float())
+            segments.append(F.normalize(mean_BD, dim=-1) * width**0.5)
+        a_BD, b_BD = segments
+        features = torch.cat([hidden_BLD[:, 0].float(), a_BD, b_BD, a_BD * b_BD, (a_BD - b_BD).abs()], dim=-1)
+        return torch.tanh(self.dense(features.to(hidden_BLD.dtype)))
+
+
+_POOLERS = {"first": RoFormerV2Pooler, "segments": RoFormerV2SegmentPooler}
 
 
 class RoFormerV2PreTrainedModel(PreTrainedModel):
@@ -107,7 +142,7 @@ class RoFormerV2Model(RoFormerV2PreTrainedModel):
         self.embeddings = RoFormerV2Embeddings(config)
         kernel = {"eager": "eager"}.get(config._attn_implementation or "sdpa", "auto")
         self.encoder = Stack(config.transformer(), length=config.max_position_embeddings, kernel=kernel)
-        self.pooler = RoFormerV2Pooler(config) if add_pooling_layer else None
+        self.pooler = _POOLERS[config.pooling](config) if add_pooling_layer else None
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -143,9 +178,9 @@ class RoFormerV2Model(RoFormerV2PreTrainedModel):
         limit = self.config.max_position_embeddings
         if words.shape[1] > limit:
             raise InputError(f"the input has {words.shape[1]} tokens, the model takes {limit}: cut it into windows")
-        mask = attention_mask
+        mask, real_BL = attention_mask, None
         if mask is not None and mask.dim() == 2:
-            mask = masks.padding(mask)
+            mask, real_BL = masks.padding(mask), mask.bool()
         states: list[Tensor] = []
         keep = (lambda _, x: states.append(x)) if self._wanted(output_hidden_states) else None
         hidden = self.encoder(
@@ -153,7 +188,7 @@ class RoFormerV2Model(RoFormerV2PreTrainedModel):
         )
         output = BaseModelOutputWithPooling(
             last_hidden_state=hidden,
-            pooler_output=None if self.pooler is None else self.pooler(hidden),
+            pooler_output=None if self.pooler is None else self.pooler(hidden, token_type_ids, real_BL),
             hidden_states=tuple(states) if states else None,
         )
         return plain_or_dict(output, self.config, return_dict)
