@@ -8,7 +8,6 @@ from ironwok.errors import ConfigError
 from ironwok.nn.block import ACTIVATIONS
 from ironwok.nn.config import TransformerConfig
 
-
 POOLINGS = ("first", "segments")
 
 
@@ -20,8 +19,8 @@ class RoFormerV2Config(PreTrainedConfig):
     norm_placement, mix_post_fraction, mask_pattern: see :class:`ironwok.nn.config.TransformerConfig`.
     initializer_gain: factor on the standard deviations of the initialisation, N^(-1/2) where None.
     branch_scale: alpha of the warm-up, ``x <- Norm(x + alpha F(x))``; 1.0 but in checkpoints taken during it.
-    pooling: what sums a sequence up for the next-sentence and other whole-sequence heads: "first" (the first token, as in
-        BERT) or "segments" (the first token, and both segments compared).
+    pooling: what sums a sequence up for the heads that judge it as a whole: "first" (the first token, as in BERT) or
+        "segments" (the first token, and both segments compared).
     next_sentence_weight: weight of the next-sentence loss beside the masked-LM loss.
 
     Raises ConfigError where two values contradict each other.
