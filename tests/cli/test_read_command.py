@@ -154,7 +154,7 @@ def test_labels_from_a_file(ironwok, tmp_path, capsys):
     assert settings["labels"] == ["茶", "棋", "雪"]
     capsys.readouterr()
     assert ironwok(labels=f"@{tmp_path / 'none.txt'}") == 1
-    assert "the file of labels" in capsys.readouterr().err
+    assert "none.txt" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ def read(
             "-l",
             metavar="A,B,C",
             help=t(
-                en="The labels, separated by commas; or @FILE with one label a line.",
-                zh="标签，用逗号隔开；也可以用 @文件，每行一个标签。",
+                en="The labels, separated by commas; or @FILE with one label a line, or .json.",
+                zh="标签，用逗号隔开；也可以用 @文件，每行一个标签，或 .json。",
             ),
         ),
     ],
@@ -57,6 +57,7 @@ def read(
         list[str] | None,
         typer.Option(
             "--template",
+            "-t",
             metavar="TEXT",
             help=t(
                 en="A sentence with {} in the place of the label; may be given several times, scores are averaged "
@@ -89,6 +90,16 @@ def read(
             help=t(
                 en="Take away what a label scores without any text (default: with --multi-label).",
                 zh="减去标签在没有正文时的得分（默认只在 --multi-label 时）。",
+            ),
+        ),
+    ] = None,
+    separator: Annotated[
+        str | None,
+        typer.Option(
+            "--separator",
+            metavar="/",
+            help=t(
+                en="Labels such as 体育/足球 are paths of a tree.", zh="标签是多级的，如“体育/足球”，此处给分隔符。"
             ),
         ),
     ] = None,
@@ -183,13 +194,15 @@ def read(
 
     with Watch() as watch:
         watch.say_loading()
+        from ironwok.cli.lines import read_labels
         from ironwok.reading import read as read_documents
         from ironwok.reading.sources import DEFAULT_MAX_CHARS
 
         try:
             report = read_documents(
                 paths,
-                labels=_labels(labels),
+                labels=read_labels(labels),
+                label_separator=separator,
                 out=out,
                 template=template or None,
                 multi_label=multi_label,
@@ -216,17 +229,3 @@ def read(
     from ironwok.cli.table import print_report
 
     print_report(report, console=stdout(), skipped=watch.skipped)
-
-
-def _labels(given: str) -> str | list[str]:
-    """Labels as typed, or those of a file."""
-    if not given.startswith("@"):
-        return given
-    from ironwok.errors import UnreadableDocumentError
-
-    path = Path(given[1:])
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnreadableDocumentError(f"the file of labels {path} cannot be read: {error}") from error
-    return [line.strip() for line in lines if line.strip()]
