@@ -129,6 +129,13 @@ def test_every_visible_character_is_in_a_token(bundled: PreTrainedTokenizerFast,
     assert covered == {i for i, character in enumerate(text) if not character.isspace()}
 
 
+def test_unknown_words_keep_their_places(small: PreTrainedTokenizerFast) -> None:
+    text = "图Œuvre " + "x" * 101 + "龘书"
+    ((ids, offsets),) = encode_texts(small, [text])
+    assert [text[start:end] for start, end in offsets] == ["图", "Œuvre", "x" * 101, "龘", "书"]
+    assert [i == small.unk_token_id for i in ids] == [False, True, True, True, False]
+
+
 def test_special_tokens_in_a_text_are_text(small: PreTrainedTokenizerFast) -> None:
     ((ids, offsets),) = encode_texts(small, ["a [MASK] b[SEP]"])
     assert not set(small.convert_ids_to_tokens(ids)) & {"[MASK]", "[SEP]", "[CLS]", "[PAD]"}

@@ -2,8 +2,9 @@
 
 One ``tokenizer.json`` in the format of the ``tokenizers`` library, so that it runs at the speed of Rust and loads
 everywhere. Normalisation (compatibility forms, accents, case) is tracked by the library: offsets always index the
-string that came in. A character that the vocabulary does not know becomes one ``[UNK]`` with its own offsets and
-never swallows its neighbours.
+string that came in. A Chinese character or a sign that the vocabulary does not know becomes one ``[UNK]`` with its
+own offsets and never swallows its neighbours; an alphabetic word with an unknown letter, or of more than 100, becomes
+one ``[UNK]`` with the offsets of the word.
 """
 
 from __future__ import annotations
