@@ -18,7 +18,7 @@ from ironwok.errors import (
     TemplateError,
     UnreadableDocumentError,
 )
-from ironwok.reading import Advanced, Planned, Skipped, Stopped, read
+from ironwok.reading import Advanced, LabelReader, Planned, Skipped, Stopped, read
 from ironwok.zero_shot import ZeroShotClassifier
 
 LABELS = ["茶", "棋", "雪"]
@@ -303,6 +303,14 @@ def test_labels_with_words_and_trees(run):
     assert report.documents[0].classification.label == "tea"
     tree = run(labels=["喝/茶", "玩/棋", "玩/雪"], label_separator="/", fresh=True)
     assert tree.labels == ("喝/茶", "玩/棋", "玩/雪")
+
+
+@pytest.mark.parametrize(
+    ("labels", "templates", "portion"), [(2, 1, 64), (32, 1, 64), (64, 1, 32), (64, 2, 16), (600, 1, 8)]
+)
+def test_many_labels_are_read_in_smaller_portions(labels, templates, portion):
+    names = [f"标签{n}" for n in range(labels)]
+    assert LabelReader(labels=names, template=["{}"] * templates, model="m").portion == portion
 
 
 def test_it_is_a_public_name():

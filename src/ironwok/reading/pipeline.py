@@ -25,8 +25,6 @@ from ironwok.reading.readers import LabelReader, PassageReader
 from ironwok.reading.sources import DEFAULT_MAX_CHARS, SourceOptions, list_files, open_file, passages_of
 from ironwok.results import DocumentResult, PassageResult, Report, Skip
 
-# passages that go through the readers together, and are kept or lost together when a run dies
-CHUNK = 64
 # how long to look ahead before the first passage is read
 LOOK_AHEAD_SECONDS = 3.0
 LANGUAGES = ("en", "zh")
@@ -96,7 +94,7 @@ def read(
     started = _now()
     about = {"version": __version__, "started": started, "directory": os.getcwd(), "sources": list(sources)}
     settings = options.settings() | reader.settings()
-    with Journal(folder, settings=settings, about=about, chunk=CHUNK, fresh=fresh) as journal:
+    with Journal(folder, settings=settings, about=about, chunk=reader.portion, fresh=fresh) as journal:
         run = _Run(journal, found, [reader], options, on_event or _nobody)
         try:
             run.read_all()
@@ -207,7 +205,7 @@ class _Run:
                     document.done.append(_same_place(kept.popleft(), passage))
                     continue
                 waiting.append((document, passage))
-                if len(waiting) == CHUNK:
+                if len(waiting) == self.journal.chunk:
                     self._flush(path, open_documents, waiting, skips)
                     self.notify(Advanced(self.done, max(self.done, ahead.passages()[0] - begun), path))
         self._flush(path, open_documents, waiting, skips)

@@ -37,6 +37,7 @@ class PassageReader(Protocol):
     """
 
     kind: str
+    portion: int  # how many passages to read at once: they are kept or lost together when a run dies
 
     def settings(self) -> dict[str, Any]:
         """Everything that shapes the results, as plain JSON: a resumed run must agree in it."""
@@ -87,6 +88,8 @@ class LabelReader:
         self.templates = (chosen,) if isinstance(chosen, str) else tuple(chosen)
         for one in self.templates:
             fill(one, ())
+        # a portion takes a second or two on a CPU, whatever the number of labels
+        self.portion = max(8, min(64, 2048 // (len(self.label_set.names) * len(self.templates))))
         self.multi_label = multi_label
         self.threshold = check_threshold(threshold)
         self.calibrate = calibrate
