@@ -149,6 +149,16 @@ def test_other_settings_are_not_mixed_in(run, tmp_path, change, named):
     assert run(fresh=True, **change).documents == run(out=tmp_path / "anew", **change).documents
 
 
+def test_a_run_without_results_binds_nobody(run):
+    class Failing:
+        def score(self, pairs):
+            raise ZeroDivisionError("no such model")
+
+    with pytest.raises(ZeroDivisionError):
+        run(classifier=ZeroShotClassifier(scorer=Failing()), model="mistyped")
+    assert run(model="right").model == "right"
+
+
 def test_results_of_files_that_are_not_asked_for_are_not_thrown_away(run, folder, tmp_path):
     run()
     before = contents(tmp_path / "out")

@@ -168,7 +168,9 @@ class Journal:
     def _open(self, fresh: bool) -> None:
         found = [name for name in OUTPUTS if (self.folder / name).exists()]
         earlier = self._earlier_run() if found else None
-        if earlier is not None and not fresh:
+        results = self.folder / "results.jsonl"
+        # a run that ended before its first result, by a mistyped model perhaps, binds nobody
+        if earlier is not None and not fresh and results.exists() and results.stat().st_size:
             _compare(self.folder, earlier.get("settings", {}), self.settings)
             self._load()
             # where the first run stood: its relative paths are meant from there
