@@ -19,6 +19,7 @@ The tree, so that a caller can choose how finely to catch::
     ├── ModelError
     │   ├── ModelNotFoundError           no such bundled name, folder or hub id
     │   ├── CheckpointError              a corrupt or foreign checkpoint
+    │   │   └── DamagedCheckpointError   a checkpoint of a run that is not as it was written
     │   ├── MissingHeadError             the model lacks the head that the task needs
     │   └── SelfCheckError               the model cannot tell consecutive from shuffled sentences
     ├── OutputError (OSError)            results cannot be written (full disk, no permission)
@@ -28,7 +29,9 @@ Warnings, raised through ``warnings.warn``, for what goes on but ought to be kno
 
     IronwokWarning (UserWarning)
     ├── SelfCheckWarning                 a next-sentence model answers at random
-    └── LongTextWarning                  texts were longer than the model takes, and what became of them
+    ├── LongTextWarning                  texts were longer than the model takes, and what became of them
+    ├── DataWarning                      training data that is not used, and why
+    └── CheckpointWarning                a damaged checkpoint is passed over for an earlier one
 
 Messages name the value, the bound and the way out. Anything else that escapes is a bug of ours.
 """
@@ -104,6 +107,10 @@ class CheckpointError(ModelError):
     """A checkpoint is corrupt, incomplete or made for something else."""
 
 
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint of a run is not as it was written: torn, cut off, or its bytes changed."""
+
+
 class MissingHeadError(ModelError):
     """The model lacks the head that the task needs."""
 
@@ -138,3 +145,11 @@ class SelfCheckWarning(IronwokWarning):
 
 class LongTextWarning(IronwokWarning):
     """Texts were longer than the model takes; they were read in windows or cut."""
+
+
+class DataWarning(IronwokWarning):
+    """Training or held-out data that is not used."""
+
+
+class CheckpointWarning(IronwokWarning):
+    """A damaged checkpoint is passed over; the run goes on from an earlier one."""

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
+from ironwok.cli import EXIT_INTERRUPTED
+from ironwok.cli.console import out as stdout
+from ironwok.cli.console import say
 from ironwok.cli.language import t
+from ironwok.cli.training_watch import TrainingWatch
+
+if TYPE_CHECKING:
+    from ironwok.training.run import PretrainResult
 
 
 def pretrain(
@@ -35,8 +44,11 @@ def pretrain(
         ),
     ] = None,
     initial: Annotated[
-        Path | None,
-        typer.Option("--initial", help=t(en="folder of a model to start from", zh="作为起点的模型文件夹")),
+        str | None,
+        typer.Option(
+            "--initial",
+            help=t(en="model to start from: a folder or a bundled name", zh="作为起点的模型：文件夹或自带模型的名字"),
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -52,69 +64,51 @@ def pretrain(
         int | None, typer.Option("--threads", min=1, help=t(en="CPU threads", zh="使用的 CPU 线程数"))
     ] = None,
 ) -> None:
-    """Pretrain."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    """Parse, show what goes on, say where the model is."""
     from ironwok.training.recipe import load_recipe
 
     plan = load_recipe(recipe, overrides=settings or ())
-    console = Console(stderr=True)
-    with console.status(t(en="loading", zh="加载中")):
-        import torch
+    if _is_main_process():
+        say(t(en="loading …", zh="加载中……"), style="dim")
+    import torch
 
-        from ironwok.training.pretrain import pretrain as run
+    from ironwok.training.pretrain import pretrain as run
 
-        if threads:
-            torch.set_num_threads(threads)
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        with TrainingWatch(plan.name) as watch:
+            result = run(plan, data=data, out=out, resume=resume, store=store, initial=initial, progress=watch)
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+    if _is_main_process():
+        _report(result)
+    if not result.finished:
+        raise typer.Exit(EXIT_INTERRUPTED)
 
-    bar = Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-    )
 
-    class Bars:
-        """Draws what the run reports."""
+def _is_main_process() -> bool:
+    """As launchers tell it."""
+    return os.environ.get("RANK", "0") == "0"
 
-        characters = 0
-        preparing_task = None
-        step_task = None
 
-        def preparing(self, what: str, done: int) -> None:
-            if self.preparing_task is None:
-                self.preparing_task = bar.add_task(t(en="corpus", zh="语料"), total=None, note="")
-            self.characters += done
-            bar.update(self.preparing_task, completed=self.characters, note=what)
-
-        def stepped(self, step: int, *, total: int, tokens_per_second: float, metrics: dict[str, float]) -> None:
-            if self.step_task is None:
-                if self.preparing_task is not None:
-                    bar.remove_task(self.preparing_task)
-                self.step_task = bar.add_task(plan.name, total=total, note="", completed=step - 1)
-            note = f"{tokens_per_second:,.0f} {t(en='tokens/s', zh='词元/秒')}  loss {metrics['loss']:.3f}"
-            bar.update(self.step_task, completed=step, note=note)
-
-        def evaluated(self, step: int, metrics: dict[str, float]) -> None:
-            parts = [f"MLM {metrics['mlm_accuracy']:.3f}"]
-            for name in metrics:
-                if name.startswith("nsp_"):
-                    kind = name.removeprefix("nsp_")
-                    parts.append(f"NSP {kind} {metrics[name]:.3f} ({metrics['overlap_' + kind]:.3f})")
-            bar.console.print(f"{step:>8}  " + "  ".join(parts), highlight=False)
-
-    with bar:
-        result = run(plan, data=data, out=out, resume=resume, store=store, initial=initial, progress=Bars())
-    said = t(
-        en="{state} at step {step} after {tokens:,} tokens: {folder}",
-        zh="{state}：第 {step} 步，共 {tokens:,} 个词元，模型在 {folder}",
-    )
-    state = (
-        t(en="finished", zh="完成")
-        if result.finished
-        else t(en="stopped, --resume continues", zh="已中断，用 --resume 继续")
-    )
-    console.print(said.format(state=state, step=result.step, tokens=result.tokens, folder=result.folder))
+def _report(result: PretrainResult) -> None:
+    step, tokens, folder = result.step, f"{result.tokens:,}", result.folder
+    if result.finished:
+        say(
+            t(
+                en=f"Finished after {step} steps and {tokens} tokens. The model:",
+                zh=f"完成：{step} 步，{tokens} 个词元。模型在：",
+            )
+        )
+        stdout().print(Text(str(folder)), soft_wrap=True)
+    else:
+        say(
+            t(
+                en=f"Stopped after {step} steps and {tokens} tokens; {folder} holds everything. "
+                "The same command with --resume continues.",
+                zh=f"已在第 {step} 步停下（{tokens} 个词元），进度保存在 {folder}。同样的命令加上 --resume 可继续。",
+            ),
+            style="yellow",
+        )

@@ -10,31 +10,30 @@ A store is a folder of flat NumPy arrays and one ``store.json``::
     sources.npy    uint8  [D]      which source the document came from
     held_out.npy   bool   [D]      kept for evaluation, never trained on
 
-Documents are the paragraphs between blank lines in a text file, or one record of a JSON Lines file. The store is
-written beside its final place and moved there when complete, so a killed run never leaves half of one behind.
+The store is written beside its final place and moved there when complete, so a killed run never leaves half of one
+behind; a lock makes other processes that want the same store wait for it.
 """
 
 from __future__ import annotations
 
-import bz2
 import functools
-import gzip
 import hashlib
-import io
 import itertools
 import json
-import lzma
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+from filelock import FileLock, Timeout
 
-from ironwok.errors import DataError
+from ironwok.errors import DataError, OutputError
 from ironwok.text.tokenizer import LARGEST_VOCABULARY, replace_surrogates
+from ironwok.training.files import Source, read_source
+from ironwok.training.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -50,87 +49,7 @@ _CLAUSE = re.compile(r"[^。！？!?；;⋯…，,：:]*(?:[。！？!?；;⋯�
 _SENTENCE_END = re.compile(r"[。！？!?；;⋯…][”’」』）)\"']*$")
 _LONGEST_HEADING = 30  # characters
 _WORD_BUCKETS = 1 << 22
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One source of running text.
-
-    name: what it is called in metrics and recipes.
-    files: paths in order; .txt (a paragraph a line, a blank line between documents) or .jsonl, also .xz .gz .bz2 .zst.
-    fields: for .jsonl: the text fields, each a document of its own.
-    """
-
-    name: str
-    files: tuple[Path, ...]
-    fields: tuple[str, ...] = ("text",)
-
-
-def open_text(path: Path) -> IO[str]:
-    """Open a text file, unpacking by suffix. Undecodable bytes become U+FFFD: a corpus is not a user's document."""
-    openers: dict[str, Callable[[Path], Any]] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
-    if path.suffix == ".zst":
-        import zstandard
-
-        return io.TextIOWrapper(
-            zstandard.ZstdDecompressor().stream_reader(path.open("rb")),
-            encoding="utf-8",
-            errors="replace",
-            newline="\n",
-        )
-    if path.suffix in openers:
-        return io.TextIOWrapper(openers[path.suffix](path), encoding="utf-8", errors="replace", newline="\n")
-    return path.open(encoding="utf-8", errors="replace", newline="\n")
-
-
-def _is_jsonl(path: Path) -> bool:
-    return ".jsonl" in path.suffixes or ".json" in path.suffixes
-
-
-def read_source(source: Source) -> Iterator[list[str]]:
-    """Documents of a source, each a list of non-empty paragraphs.
-
-    Raises DataError, with file and line, for a record that is not JSON or lacks every field.
-    """
-    for path in source.files:
-        try:
-            with open_text(path) as lines:
-                if _is_jsonl(path):
-                    yield from _json_documents(path, lines, source.fields)
-                else:
-                    yield from _text_documents(lines)
-        except (OSError, lzma.LZMAError, EOFError) as error:
-            raise DataError(f"{path}: cannot be read ({error})") from error
-
-
-def _text_documents(lines: IO[str]) -> Iterator[list[str]]:
-    paragraphs: list[str] = []
-    for line in lines:
-        paragraph = line.strip()
-        if paragraph:
-            paragraphs.append(paragraph)
-        elif paragraphs:
-            yield paragraphs
-            paragraphs = []
-    if paragraphs:
-        yield paragraphs
-
-
-def _json_documents(path: Path, lines: IO[str], fields: Sequence[str]) -> Iterator[list[str]]:
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-            texts = [record[field] for field in fields if isinstance(record.get(field), str)]
-        except (json.JSONDecodeError, AttributeError) as error:
-            raise DataError(f"{path}:{number}: not a JSON object ({error})") from error
-        if not texts:
-            raise DataError(f"{path}:{number}: none of the fields {', '.join(fields)} holds text")
-        for text in texts:
-            paragraphs = [part.strip() for part in text.splitlines() if part.strip()]
-            if paragraphs:
-                yield paragraphs
+_MOST_TOKENS = 1 << 32  # units are numbered in 32 bits
 
 
 def _unit_starts(paragraph: str) -> tuple[list[int], list[bool]]:
@@ -153,7 +72,10 @@ def _is_heading(paragraph: str) -> bool:
 
 
 class _Growing:
-    """A flat array written in pieces to disk; becomes a .npy when closed."""
+    """A flat array written in pieces to disk; becomes a .npy when finished.
+
+    Plain writes, no mapped memory: on a full disk the one fails with an error, the other with a signal.
+    """
 
     def __init__(self, path: Path, dtype: type) -> None:
         self.path, self.dtype, self.size = path, np.dtype(dtype), 0
@@ -165,13 +87,71 @@ class _Growing:
         self._raw.write(array.tobytes())  # buffered; tofile() would flush each of a million small pieces
 
     def close(self) -> None:
-        raw = self.path.with_suffix(".raw")
         self._raw.close()
-        array = np.lib.format.open_memmap(self.path, mode="w+", dtype=self.dtype, shape=(self.size,))
-        if self.size:
-            array[:] = np.memmap(raw, dtype=self.dtype, mode="r")
-        array.flush()
+
+    def finish(self) -> None:
+        self.close()
+        raw = self.path.with_suffix(".raw")
+        with raw.open("rb") as pieces, self.path.open("wb") as file:
+            _write_header(file, self.dtype, self.size)
+            shutil.copyfileobj(pieces, file, 1 << 20)
         raw.unlink()
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype, size: int) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (size,)}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+class Packer:
+    """Texts as tokens of a store.
+
+    Works on a copy of the tokenizer that never cuts or pads, and to which "[MASK]" in a text is text.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = True
+
+    def pack(self, text: str) -> np.ndarray:
+        """One text: uint16 [N], the uppermost bit set where a token continues a word."""
+        text = replace_surrogates(text)
+        ids, words, _ = _words_of(text, self._tokenizer.encode(text, add_special_tokens=False))
+        return np.where(words == 0, ids | CONTINUES, ids)
+
+    def pack_document(self, paragraphs: list[str]) -> _Packed | None:
+        """(tokens, word buckets, first token of each unit, flags of each unit), or None if no token is in it."""
+        texts = [replace_surrogates(paragraph) for paragraph in paragraphs]
+        encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        all_tokens, all_words, all_units, all_flags = [], [], [], []
+        base = 0
+        for text, encoding in zip(texts, encodings, strict=True):
+            ids, words, starts = _words_of(text, encoding)
+            if not ids.size:
+                continue
+            all_tokens.append(np.where(words == 0, ids | CONTINUES, ids))
+            all_words.append(words)
+            unit_chars, begins = _unit_starts(text)
+            positions, first = np.unique(np.searchsorted(starts, unit_chars), return_index=True)
+            first = first[positions < ids.size]
+            positions = positions[positions < ids.size]
+            unit_flags = np.where(np.asarray(begins)[first], SENTENCE, 0).astype(np.uint8)
+            positions[0], unit_flags[0] = 0, SENTENCE | PARAGRAPH
+            if _is_heading(text):
+                unit_flags |= HEADING
+            all_units.append(positions + base)
+            all_flags.append(unit_flags)
+            base += ids.size
+        if not all_tokens:
+            return None
+        return tuple(map(np.concatenate, (all_tokens, all_words, all_units, all_flags)))  # pyright: ignore[reportReturnType]
+
+
+_Packed = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def build_store(
@@ -180,103 +160,129 @@ def build_store(
     *,
     tokenizer: PreTrainedTokenizerFast,
     held_out: float = 0.01,
-    on_progress: Callable[[str, int], None] = lambda name, characters: None,
+    progress: Progress | None = None,
 ) -> Store:
     """Tokenize and segment sources into a store at ``folder``, or open the one that is already there.
 
     held_out: share of documents, chosen by a hash of their text, kept for evaluation. Repeated documents are read once.
-    on_progress: called with the source's name and the characters read since the last call.
-    Raises DataError for unreadable files, an empty corpus or a folder that holds another store.
+    Raises DataError for unreadable files, an empty corpus or a folder that holds another store, OutputError when the
+    store cannot be written.
     """
+    progress = progress or Silent()
     identity = _identity(sources, tokenizer, held_out)
     if (folder / "store.json").exists():
-        store = Store(folder)
-        if store.meta["identity"] != identity:
-            raise DataError(
-                f"{folder} holds a store of other sources or another tokenizer: delete it or name another folder"
-            )
-        return store
+        return _open(folder, identity)
     if len(tokenizer) > LARGEST_VOCABULARY:
-        raise DataError(f"the tokenizer has {len(tokenizer)} entries, a store takes {LARGEST_VOCABULARY}")
-
-    building = folder.with_name(folder.name + ".building")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    tokens, words = _Growing(building / "tokens.npy", np.uint16), _Growing(building / "words.npy", np.uint32)
-    units, flags = _Growing(building / "units.npy", np.uint32), _Growing(building / "flags.npy", np.uint8)
-    documents, origins = _Growing(building / "documents.npy", np.uint32), _Growing(building / "sources.npy", np.uint8)
-    aside = _Growing(building / "held_out.npy", np.bool_)
-    seen: set[int] = set()
-    for number, source in enumerate(sources):
-        characters = 0
-        for paragraphs in read_source(source):
-            key = _hash("\n".join(paragraphs))
-            if key in seen:
-                continue
-            seen.add(key)
-            packed = _pack(paragraphs, tokenizer)
-            if packed is None:
-                continue
-            packed_tokens, packed_words, packed_units, packed_flags = packed
-            documents.append([units.size])
-            origins.append([number])
-            aside.append([key % 10_000 < held_out * 10_000])
-            units.append(packed_units.astype(np.int64) + tokens.size)
-            flags.append(packed_flags)
-            tokens.append(packed_tokens)
-            words.append(packed_words)
-            characters += sum(map(len, paragraphs))
-            if characters > 200_000:
-                on_progress(source.name, characters)
-                characters = 0
-        on_progress(source.name, characters)
-    if not tokens.size:
-        raise DataError("the sources hold no text: " + ", ".join(str(f) for s in sources for f in s.files))
-    units.append([tokens.size])
-    documents.append([units.size - 1])
-    for array in (tokens, words, units, flags, documents, origins, aside):
-        array.close()
-    _write_keyness(building)
-    meta = {
-        "version": STORE_VERSION,
-        "identity": identity,
-        "sources": [source.name for source in sources],
-        "tokens": tokens.size,
-        "documents": origins.size,
-        "vocabulary": len(tokenizer),
-    }
-    (building / "store.json").write_text(json.dumps(meta, ensure_ascii=False, indent=1), encoding="utf-8")
-    building.replace(folder)
+        raise DataError(
+            f"the tokenizer has {len(tokenizer)} entries, a store takes {LARGEST_VOCABULARY}: "
+            'use a smaller one, or train one (tokenizer.source = "train")'
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            progress.busy("waiting", done=0, total=0, note=str(folder))
+            lock.acquire()
+        with lock:
+            if (folder / "store.json").exists():  # another process built it while we waited
+                return _open(folder, identity)
+            _build(sources, folder, tokenizer=tokenizer, held_out=held_out, identity=identity, progress=progress)
+    except OSError as error:
+        raise OutputError(f"{folder}: the tokenized corpus cannot be written ({error})") from error
     return Store(folder)
 
 
-def _pack(
-    paragraphs: list[str], tokenizer: PreTrainedTokenizerFast
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-    texts = [replace_surrogates(paragraph) for paragraph in paragraphs]
-    encodings = tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
-    all_tokens, all_words, all_units, all_flags = [], [], [], []
-    base = 0
-    for text, encoding in zip(texts, encodings, strict=True):
-        ids, words, starts = _words_of(text, encoding)
-        if not ids.size:
-            continue
-        all_tokens.append(np.where(words == 0, ids | CONTINUES, ids))
-        all_words.append(words)
-        unit_chars, begins = _unit_starts(text)
-        positions, first = np.unique(np.searchsorted(starts, unit_chars), return_index=True)
-        first = first[positions < ids.size]
-        positions = positions[positions < ids.size]
-        unit_flags = np.where(np.asarray(begins)[first], SENTENCE, 0).astype(np.uint8)
-        positions[0], unit_flags[0] = 0, SENTENCE | PARAGRAPH
-        if _is_heading(text):
-            unit_flags |= HEADING
-        all_units.append(positions + base)
-        all_flags.append(unit_flags)
-        base += ids.size
-    if not all_tokens:
-        return None
-    return tuple(map(np.concatenate, (all_tokens, all_words, all_units, all_flags)))  # pyright: ignore[reportReturnType]
+def _open(folder: Path, identity: str) -> Store:
+    store = Store(folder)
+    if store.meta["identity"] != identity:
+        raise DataError(
+            f"{folder} holds a store of other sources or another tokenizer: delete it or name another folder"
+        )
+    return store
+
+
+def _build(
+    sources: Sequence[Source],
+    folder: Path,
+    *,
+    tokenizer: PreTrainedTokenizerFast,
+    held_out: float,
+    identity: str,
+    progress: Progress,
+) -> None:
+    building = folder.with_name(folder.name + ".building")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    try:
+        tokens, documents = _write_arrays(sources, building, Packer(tokenizer), held_out=held_out, progress=progress)
+        _write_keyness(building, progress)
+        meta = {
+            "version": STORE_VERSION,
+            "identity": identity,
+            "sources": [source.name for source in sources],
+            "tokens": tokens,
+            "documents": documents,
+            "vocabulary": len(tokenizer),
+        }
+        (building / "store.json").write_text(json.dumps(meta, ensure_ascii=False, indent=1), encoding="utf-8")
+        building.replace(folder)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+
+
+def _write_arrays(
+    sources: Sequence[Source], building: Path, packer: Packer, *, held_out: float, progress: Progress
+) -> tuple[int, int]:
+    """All arrays but the keyness, for which words.npy stands in. Returns (tokens, documents)."""
+    with ExitStack() as stack:
+
+        def array(name: str, dtype: type) -> _Growing:
+            return stack.enter_context(closing(_Growing(building / f"{name}.npy", dtype)))
+
+        tokens, words = array("tokens", np.uint16), array("words", np.uint32)
+        units, flags = array("units", np.uint32), array("flags", np.uint8)
+        documents, origins = array("documents", np.uint32), array("sources", np.uint8)
+        aside = array("held_out", np.bool_)
+        seen: set[int] = set()
+        done, total = 0, sum(sum(source.sizes()) for source in sources)
+        for number, source in enumerate(sources):
+
+            def tell(count: int, name: str = source.name) -> None:
+                nonlocal done
+                done += count
+                progress.busy("corpus", done=done, total=total, note=name)
+
+            for paragraphs in read_source(source, on_bytes=tell):
+                key = _hash("\n".join(paragraphs))
+                if key in seen:
+                    continue
+                seen.add(key)
+                packed = packer.pack_document(paragraphs)
+                if packed is None:
+                    continue
+                packed_tokens, packed_words, packed_units, packed_flags = packed
+                if tokens.size + packed_tokens.size >= _MOST_TOKENS:
+                    raise DataError(
+                        f"source {source.name} brings the corpus over {_MOST_TOKENS:,} tokens, the most that a store "
+                        "takes: leave some files out"
+                    )
+                documents.append([units.size])
+                origins.append([number])
+                aside.append([key % 10_000 < held_out * 10_000])
+                units.append(packed_units.astype(np.int64) + tokens.size)
+                flags.append(packed_flags)
+                tokens.append(packed_tokens)
+                words.append(packed_words)
+        if not tokens.size:
+            raise DataError("the sources hold no text: " + ", ".join(str(f) for s in sources for f in s.files))
+        units.append([tokens.size])
+        documents.append([units.size - 1])
+        for growing in (tokens, words, units, flags, documents, origins, aside):
+            growing.finish()
+        return tokens.size, origins.size
 
 
 def _words_of(text: str, encoding: Encoding) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -298,35 +304,29 @@ def _words_of(text: str, encoding: Encoding) -> tuple[np.ndarray, np.ndarray, np
     return ids, words, starts
 
 
-def pack_text(text: str, tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
-    """One text as tokens of a store: uint16 [N], the uppermost bit set where a token continues a word."""
-    text = replace_surrogates(text)
-    ids, words, _ = _words_of(text, tokenizer.backend_tokenizer.encode(text, add_special_tokens=False))
-    return np.where(words == 0, ids | CONTINUES, ids)
-
-
-def _write_keyness(folder: Path) -> None:
+def _write_keyness(folder: Path, progress: Progress) -> None:
     """Turn word hashes into how telling a word is: its inverse document frequency on a scale of 0 to 255."""
     words = np.load(folder / "words.npy", mmap_mode="r")
     documents = np.load(folder / "documents.npy")
     units = np.load(folder / "units.npy")
     bounds = units[documents]
     frequency = np.zeros(_WORD_BUCKETS, dtype=np.int64)
-    for start, end in itertools.pairwise(bounds):
+    for number, (start, end) in enumerate(itertools.pairwise(bounds)):
+        if number % 10_000 == 0:
+            progress.busy("words", done=number, total=len(bounds) - 1)
         # long documents (a whole classic) count once per 2,000 tokens, else their every word looks common
         for piece in range(int(start), int(end), 2000):
             frequency[np.unique(words[piece : min(piece + 2000, int(end))])] += 1
     pieces = max(int(frequency.max()), 2)
-    with np.errstate(divide="ignore"):
-        idf = np.log(pieces / np.maximum(frequency, 1)) / np.log(pieces)
-    scale = np.clip(idf * 255, 0, 255).astype(np.uint8)
-    scale[frequency < 3] = 0  # a word seen once or twice is noise, not a topic
+    scale = np.zeros(_WORD_BUCKETS, dtype=np.uint8)
+    frequent = np.flatnonzero(frequency >= 3)  # a word seen once or twice is noise, not a topic
+    scale[frequent] = np.clip(np.log(pieces / frequency[frequent]) / np.log(pieces) * 255, 0, 255)
     scale[:2] = 0
-    keyness = np.lib.format.open_memmap(folder / "keyness.npy", mode="w+", dtype=np.uint8, shape=words.shape)
     step = 1 << 22
-    for start in range(0, len(words), step):
-        keyness[start : start + step] = scale[words[start : start + step]]
-    keyness.flush()
+    with (folder / "keyness.npy").open("wb") as file:
+        _write_header(file, scale.dtype, len(words))
+        for start in range(0, len(words), step):
+            file.write(scale[words[start : start + step]].tobytes())
     del words
     (folder / "words.npy").unlink()
 
@@ -346,13 +346,13 @@ def _identity(sources: Sequence[Source], tokenizer: PreTrainedTokenizerFast, hel
         STORE_VERSION,
         held_out,
         _hash(tokenizer.backend_tokenizer.to_str()),
-        [(s.name, s.fields, [(f.name, f.stat().st_size) for f in s.files]) for s in sources],
+        [(s.name, s.fields, list(zip([f.name for f in s.files], s.sizes(), strict=True))) for s in sources],
     ]
     return f"{_hash(json.dumps(facts)):016x}"
 
 
 class Store:
-    """An opened store: arrays mapped into memory, read-only."""
+    """An opened store: arrays mapped into memory, read-only. Raises DataError for one that is damaged."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -367,8 +367,20 @@ class Store:
             self.documents: np.ndarray = np.load(folder / "documents.npy")
             self.sources: np.ndarray = np.load(folder / "sources.npy")
             self.held_out: np.ndarray = np.load(folder / "held_out.npy")
-        except (OSError, ValueError, KeyError) as error:
+            self._check()
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise DataError(f"{folder}: not a readable store ({error}); delete it and build it again") from error
+
+    def _check(self) -> None:
+        fits = {
+            "tokens": len(self.tokens) == self.meta["tokens"] == int(self.units[-1]) == len(self.keyness),
+            "units": len(self.units) - 1 == len(self.flags) == int(self.documents[-1]),
+            "documents": len(self.documents) - 1 == self.meta["documents"] == len(self.sources) == len(self.held_out),
+            "identity": isinstance(self.meta["identity"], str),
+        }
+        wrong = [name for name, right in fits.items() if not right]
+        if wrong:
+            raise ValueError(f"its {' and '.join(wrong)} do not fit together")
 
     @property
     def source_names(self) -> list[str]:

@@ -13,9 +13,14 @@ import numpy as np
 import torch
 
 from ironwok.training.corpus import TOKEN_BITS, Store
+from ironwok.training.progress import Progress, Silent
+
+_STRETCH = 1 << 18  # tokens counted at a time
 
 
-def cooccurrences(store: Store, *, vocabulary: int, window: int, tokens: int, seed: int) -> np.ndarray:
+def cooccurrences(
+    store: Store, *, vocabulary: int, window: int, tokens: int, seed: int, progress: Progress | None = None
+) -> np.ndarray:
     """Symmetric counts float32 [V, V] of tokens at most ``window`` apart, on about ``tokens`` tokens of training text.
 
     Nearer tokens count more (1 / distance). Whole stretches are sampled; held-out documents are skipped.
@@ -23,13 +28,13 @@ def cooccurrences(store: Store, *, vocabulary: int, window: int, tokens: int, se
     from scipy.sparse import coo_array, csr_array
 
     bounds = store.units[store.documents]
-    stretch = 1 << 18
-    starts = np.arange(0, len(store.tokens), stretch)
+    starts = np.arange(0, len(store.tokens), _STRETCH)
     generator = np.random.default_rng(seed)
-    starts = np.sort(generator.permutation(starts)[: max(tokens // stretch, 1)])
+    starts = np.sort(generator.permutation(starts)[: max(tokens // _STRETCH, 1)])
     counts = csr_array((vocabulary, vocabulary), dtype=np.float32)
-    for start in starts:
-        end = min(start + stretch, len(store.tokens))
+    for done, start in enumerate(starts):
+        (progress or Silent()).busy("embeddings", done=done, total=len(starts), note="co-occurrences")
+        end = min(start + _STRETCH, len(store.tokens))
         ids = (store.tokens[start:end] & TOKEN_BITS).astype(np.int32)
         owner = np.searchsorted(bounds, np.arange(start, end), side="right") - 1
         usable = ~store.held_out[owner]

@@ -7,7 +7,6 @@ the model: the head that was pretrained on running text is the one that is train
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,10 @@ from typing import Any, Literal
 import numpy as np
 
 from ironwok.errors import DataError
-from ironwok.training.corpus import open_text, pack_text
-from ironwok.training.pairs import Template
+from ironwok.training.corpus import Packer
+from ironwok.training.files import read_records
+from ironwok.training.pairs import Template, longest_prompt
+from ironwok.training.progress import Progress, Silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +45,19 @@ class LabelledTask:
     templates: tuple[str, ...] = ("{}",)
 
 
-def read_records(task: LabelledTask) -> Iterator[dict[str, Any]]:
+def read_task(task: LabelledTask) -> Iterator[dict[str, Any]]:
     """Records of a task. Raises DataError with file and line for a broken one."""
+    wanted = task.fields if task.form == "choice" else (*task.fields, task.label)
     for path in task.files:
-        with open_text(path) as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                try:
-                    record = json.loads(line)
-                    for name in (*task.fields, task.label) if task.form != "choice" else task.fields:
-                        _reach(record, name)
-                except (json.JSONDecodeError, KeyError, TypeError) as error:
-                    raise DataError(
-                        f"{path}:{number}: task {task.name}: broken record or missing field ({error})"
-                    ) from error
-                yield record
+        for number, record in read_records(path):
+            try:
+                for name in wanted:
+                    _reach(record, name)
+                if task.form == "choice" and not isinstance(_reach(record, task.fields[2]), list):
+                    raise TypeError(f"{task.fields[2]} is no list")
+            except (KeyError, TypeError) as error:
+                raise DataError(f"{path}:{number}: task {task.name}: missing or wrong field ({error})") from error
+            yield record
 
 
 def _reach(record: Any, name: str) -> Any:
@@ -75,25 +73,38 @@ _Drawn = tuple[_Tokens, _Tokens]  # prompt, text
 class LabelledPool:
     """Draws (prompt, text) pairs of labelled tasks, as packed tokens (see corpus)."""
 
-    def __init__(self, tasks: Sequence[LabelledTask], tokenizer: Any) -> None:
-        self._tasks = [_make(task, tokenizer) for task in tasks]
+    def __init__(self, tasks: Sequence[LabelledTask], packer: Packer, *, progress: Progress | None = None) -> None:
+        self._tasks = []
+        for done, task in enumerate(tasks):
+            (progress or Silent()).busy("pairs", done=done, total=len(tasks), note=task.name)
+            self._tasks.append(_make(task, packer))
         weights = np.asarray([task.weight for task in tasks])
         self._weights = weights / weights.sum()
 
-    def draw(self, generator: np.random.Generator, *, follows: bool) -> _Drawn | None:
+    def draw(self, generator: np.random.Generator, *, follows: bool, total: int) -> _Drawn | None:
+        """(prompt, text) for a row of ``total`` tokens, or None where this draw does not fit one.
+
+        Of two sentences either may be cut later; a prompt that ends with a label or an answer comes whole or not.
+        """
         task = self._tasks[int(generator.choice(len(self._tasks), p=self._weights))]
-        return task.draw(generator, follows)
+        drawn = task.draw(generator, follows)
+        if drawn is None or (task.whole and len(drawn[0]) > longest_prompt(total, drawn[1])):
+            return None
+        return drawn
 
 
 class _Single:
-    def __init__(self, task: LabelledTask, tokenizer: Any) -> None:
-        self.templates = [_template(text, tokenizer) for text in task.templates]
-        self.phrases = [[pack_text(phrase, tokenizer) for phrase in phrases] for _, phrases in task.labels]
+    whole = True
+
+    def __init__(self, task: LabelledTask, packer: Packer) -> None:
+        self.templates = [_template(text, packer) for text in task.templates]
+        self.phrases = [[packer.pack(phrase) for phrase in phrases] for _, phrases in task.labels]
         numbers = {raw: number for number, (raw, _) in enumerate(task.labels)}
+        self.names = [{phrase.tobytes() for phrase in phrases} for phrases in self.phrases]
         self.examples: list[tuple[_Tokens, int]] = []
-        for record in read_records(task):
+        for record in read_task(task):
             number = numbers.get(str(_reach(record, task.label)))
-            tokens = pack_text(str(_reach(record, task.fields[0])), tokenizer)
+            tokens = packer.pack(str(_reach(record, task.fields[0])))
             if number is not None and len(tokens):
                 self.examples.append((tokens, number))
         if len(numbers) < 2 or not self.examples:
@@ -102,22 +113,25 @@ class _Single:
             )
 
     def draw(self, generator: np.random.Generator, follows: bool) -> _Drawn | None:
-        text, number = self.examples[int(generator.integers(len(self.examples)))]
-        if not follows:
-            number = int(number + generator.integers(1, len(self.phrases))) % len(self.phrases)
+        text, right = self.examples[int(generator.integers(len(self.examples)))]
+        number = right if follows else int(right + generator.integers(1, len(self.phrases))) % len(self.phrases)
         phrase = self.phrases[number][int(generator.integers(len(self.phrases[number])))]
+        if not follows and phrase.tobytes() in self.names[right]:
+            return None  # two raw labels of the same name
         template = self.templates[int(generator.integers(len(self.templates)))]
         before, after = (np.asarray(part, dtype=np.uint16) for part in (template.before, template.after))
         return np.concatenate([before, phrase, after]), text
 
 
 class _Pair:
-    def __init__(self, task: LabelledTask, tokenizer: Any) -> None:
+    whole = False
+
+    def __init__(self, task: LabelledTask, packer: Packer) -> None:
         self.sides: dict[bool, list[_Drawn]] = {True: [], False: []}
-        for record in read_records(task):
+        for record in read_task(task):
             label = str(_reach(record, task.label))
             if label in task.positive or label in task.negative:
-                first, second = (pack_text(str(_reach(record, name)), tokenizer) for name in task.fields)
+                first, second = (packer.pack(str(_reach(record, name))) for name in task.fields)
                 if len(first) and len(second):
                     self.sides[label in task.positive].append((second, first))
         if not all(self.sides.values()):
@@ -130,15 +144,18 @@ class _Pair:
 
 
 class _Choice:
-    def __init__(self, task: LabelledTask, tokenizer: Any) -> None:
+    whole = True
+
+    def __init__(self, task: LabelledTask, packer: Packer) -> None:
         passage, question, choices, answer = task.fields
         self.examples: list[tuple[_Tokens, _Tokens, list[_Tokens], int]] = []
-        for record in read_records(task):
-            options = [str(option) for option in record[choices]]
-            if record[answer] in options and len(options) > 1:
-                packed = [pack_text(option, tokenizer) for option in options]
-                text, prompt = (pack_text(str(record[name]), tokenizer) for name in (passage, question))
-                self.examples.append((text, prompt, packed, options.index(record[answer])))
+        for record in read_task(task):
+            options = list(dict.fromkeys(str(option) for option in _reach(record, choices)))
+            wanted = str(_reach(record, answer))
+            if wanted in options and len(options) > 1:
+                packed = [packer.pack(option) for option in options]
+                text, prompt = (packer.pack(str(_reach(record, name))) for name in (passage, question))
+                self.examples.append((text, prompt, packed, options.index(wanted)))
         if not self.examples:
             raise DataError(f"task {task.name}: no question has its answer among its choices")
 
@@ -148,10 +165,10 @@ class _Choice:
         return np.concatenate([question, options[number]]), passage
 
 
-def _make(task: LabelledTask, tokenizer: Any) -> _Single | _Pair | _Choice:
-    return {"single": _Single, "pair": _Pair, "choice": _Choice}[task.form](task, tokenizer)
+def _make(task: LabelledTask, packer: Packer) -> _Single | _Pair | _Choice:
+    return {"single": _Single, "pair": _Pair, "choice": _Choice}[task.form](task, packer)
 
 
-def _template(text: str, tokenizer: Any) -> Template:
+def _template(text: str, packer: Packer) -> Template:
     before, after = text.split("{}")
-    return Template(*(tuple(pack_text(part, tokenizer).tolist()) if part else () for part in (before, after)))
+    return Template(*(tuple(packer.pack(part).tolist()) if part else () for part in (before, after)))

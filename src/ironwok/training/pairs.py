@@ -2,7 +2,7 @@
 
 A batch is a pure function of (seed, step, rank): a resumed run draws what the uninterrupted one would have drawn.
 
-Three kinds of pairs, because next-sentence prediction is used with short prompts later (zero_shot):
+Four kinds of pairs, because next-sentence prediction is used with short prompts later (zero_shot):
 
 next     a piece of text and what follows it in the document;
 heading  a heading and the text under it, in either order;
@@ -22,11 +22,13 @@ from typing import Protocol
 
 import numpy as np
 
-from ironwok.errors import DataError
+from ironwok.errors import ConfigError, DataError
 from ironwok.training.corpus import CONTINUES, HEADING, PARAGRAPH, SENTENCE, TOKEN_BITS, Store
 
 IS_NEXT, IS_RANDOM = 0, 1
 KINDS = ("next", "heading", "keyword", "labelled")
+SHORTEST_ROW = 12  # tokens, three of them special: under that nothing can be said
+_DRAWS, _KINDS_TRIED = 50, 200  # of one kind before another is tried, and how often that
 # (tokens of a row, weight): mostly short, as zero-shot inputs are
 LENGTHS = ((24, 0.08), (32, 0.14), (40, 0.14), (48, 0.14), (64, 0.18), (96, 0.14), (128, 0.1), (256, 0.08))
 
@@ -59,10 +61,17 @@ class Template:
     after: tuple[int, ...] = ()
 
 
-class PromptSource(Protocol):
-    """Something that draws (prompt, text) as packed tokens, or None where this draw failed."""
+def longest_prompt(total: int, text: np.ndarray) -> int:
+    """Tokens that a prompt may have beside a text where both share ``total``: half, or what the text leaves."""
+    return max(total // 2, total - len(text))
 
-    def draw(self, generator: np.random.Generator, *, follows: bool) -> tuple[np.ndarray, np.ndarray] | None: ...
+
+class PromptSource(Protocol):
+    """Something that draws (prompt, text) as packed tokens for ``total`` of them, or None where this draw failed."""
+
+    def draw(
+        self, generator: np.random.Generator, *, follows: bool, total: int
+    ) -> tuple[np.ndarray, np.ndarray] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +99,25 @@ class PairOptions:
     templates: Sequence[Template] = (Template(),)
     separator: int | None = None
 
+    def __post_init__(self) -> None:
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown or min(self.kinds.values(), default=0) < 0 or sum(self.kinds.values()) <= 0:
+            raise ConfigError(f"kinds are {dict(self.kinds)}: weights of 0 or more for some of {KINDS} are needed")
+        weights = [weight for _, weight in self.lengths]
+        if not weights or min(weights) < 0 or sum(weights) <= 0:
+            raise ConfigError(f"lengths are {list(self.lengths)}: [tokens, weight] with weights over 0 are needed")
+        if min(length for length, _ in self.lengths) < SHORTEST_ROW:
+            raise ConfigError(f"lengths are {list(self.lengths)}: a row needs {SHORTEST_ROW} tokens or more")
+        if not self.templates:
+            raise ConfigError("templates is empty: keywords need one, if only (Template(),)")
+
 
 class PairSampler:
     """Draws batches of pairs from one side (training or held-out) of a store.
 
+    source_weights: how often each source is drawn from; a source not named is not used. ``unusable`` names those that
+        hold too little on this side of the store; their weight goes to the others.
     labelled: where pairs of kind labelled come from.
-    source_weights: how often each source is drawn from; a source not named is not used.
     tokens_per_batch: padding counted. A batch has one of ``options.lengths`` and tokens_per_batch // length rows: few
     different shapes, as CPU kernels are prepared anew, and memory cut up further, for each shape they meet.
     """
@@ -124,6 +146,7 @@ class PairSampler:
         if unknown:
             raise DataError(f"source weights name {sorted(unknown)}, the store holds {store.source_names}")
         self._pools: list[_Pool] = []
+        self.unusable: list[str] = []
         weights = []
         for number, name in enumerate(store.source_names):
             if source_weights.get(name, 0.0) <= 0:
@@ -132,8 +155,15 @@ class PairSampler:
             if pool.usable:
                 self._pools.append(pool)
                 weights.append(source_weights[name])
+            else:
+                self.unusable.append(name)
         if not self._pools:
-            raise DataError("no source has a document of two clauses or more on this side of the store")
+            side = store.held_out == held_out
+            raise DataError(
+                f"no source has two {'held-out' if held_out else 'training'} documents of two clauses or more "
+                f"({int(side.sum())} of {len(store)} documents are on that side of {store.folder}): add text"
+                + (" or raise held_out" if held_out else "")
+            )
         self._weights = np.asarray(weights) / sum(weights)
         # Headings cluster in a few sources; drawing them by the sources' weights would mostly fail.
         self._heading_weights = self._weights * [len(pool.headings) > 20 for pool in self._pools]
@@ -164,14 +194,15 @@ class PairSampler:
         return self._collate([self._draw_kind(generator, length, follows=row % 2 == 0) for row in range(rows)], length)
 
     def _draw_kind(self, generator: np.random.Generator, length: int, *, follows: bool) -> _Pair:
-        for _ in range(1000):
+        for _ in range(_KINDS_TRIED):
             kind = int(generator.choice(len(KINDS), p=self._kind_weights))
-            for _ in range(50):
+            for _ in range(_DRAWS):
                 pair = self._draw(generator, length, kind, follows=follows)
                 if pair is not None:
                     return pair
         raise DataError(
-            f"no pair of {length} tokens found in {self.store.folder} in 50,000 draws: its texts are too few or too short"
+            f"no pair of {length} tokens found in {self.store.folder} in {_DRAWS * _KINDS_TRIED:,} draws: its texts "
+            f"are too few or too short for {', '.join(kind for kind, weight in self.options.kinds.items() if weight)}"
         )
 
     def _draw(self, generator: np.random.Generator, length: int, kind: int, *, follows: bool) -> _Pair | None:
@@ -245,18 +276,24 @@ class PairSampler:
                 return None
             words = other_pool.keywords(generator, *other, len(text), count, near=self.options.near, inside=inside)
             words = [word for word in words if _as_bytes(word) not in seen]
-        if not words:
-            return None
-        pieces = [np.asarray(template.before, dtype=np.uint16)]
-        for position, word in enumerate(words):
-            if position and self.options.separator is not None:
-                pieces.append(np.asarray([self.options.separator], dtype=np.uint16))
-            pieces.append(word)
-        pieces.append(np.asarray(template.after, dtype=np.uint16))
-        return self._ordered(generator, np.concatenate(pieces), text, total)
+        # a prompt is never cut: half a word could be one that the text holds, or the template alone be left
+        limit = longest_prompt(total, text)
+        while words:
+            prompt = self._prompt(template, words)
+            if len(prompt) <= limit:
+                return self._ordered(generator, prompt, text, total)
+            words = words[:-1]
+        return None
+
+    def _prompt(self, template: Template, words: Sequence[np.ndarray]) -> np.ndarray:
+        separator = [] if self.options.separator is None else [np.asarray([self.options.separator], dtype=np.uint16)]
+        pieces = [np.asarray(template.before, dtype=np.uint16), words[0]]
+        for word in words[1:]:
+            pieces += [*separator, word]
+        return np.concatenate([*pieces, np.asarray(template.after, dtype=np.uint16)])
 
     def _draw_labelled(self, generator: np.random.Generator, total: int, follows: bool) -> _Parts | None:
-        drawn = None if self._labelled is None else self._labelled.draw(generator, follows=follows)
+        drawn = None if self._labelled is None else self._labelled.draw(generator, follows=follows, total=total)
         if drawn is None:
             return None
         prompt, text = drawn
@@ -264,7 +301,7 @@ class PairSampler:
 
     def _ordered(self, generator: np.random.Generator, prompt: np.ndarray, text: np.ndarray, total: int) -> _Parts:
         # cut to ``total`` tokens, from the text unless hardly anything of it would be left
-        prompt = prompt[: max(total // 2, total - len(text))]
+        prompt = prompt[: longest_prompt(total, text)]
         text = text[: total - len(prompt)]
         return (text, prompt) if generator.random() < self.options.swap else (prompt, text)
 
@@ -323,6 +360,9 @@ class _Pool:
     def __init__(self, store: Store, source: int, held_out: bool) -> None:
         self.store = store
         documents = np.flatnonzero(store.sources == source)
+        if not len(documents):  # empty files, or nothing that an earlier source did not hold already
+            self.usable, self.headings = False, documents
+            return
         self._low, self._high = int(documents[0]), int(documents[-1]) + 1
         self.allowed = store.held_out == held_out
         self._first_unit = int(store.documents[self._low])

@@ -4,88 +4,138 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ironwok.errors import RecipeError
-from ironwok.training.pairs import KINDS, LENGTHS
+from ironwok.text.tokenizer import LARGEST_VOCABULARY
+from ironwok.training.pairs import KINDS, LENGTHS, SHORTEST_ROW
 
 Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _check_pattern(pattern: str) -> str:
+    """A pattern stays inside the folder of the data."""
+    parts = PurePosixPath(pattern).parts
+    if not parts or PurePosixPath(pattern).is_absolute() or PureWindowsPath(pattern).drive or ".." in parts:
+        raise ValueError(f"{pattern!r} must be a path or pattern inside the folder of the data, without ..")
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+
+
+def _check_template(template: str) -> str:
+    if template.count("{}") != 1:
+        raise ValueError(f"template {template!r} needs exactly one place {{}}")
+    return template
+
+
+PromptTemplate = Annotated[str, AfterValidator(_check_template)]
+Phrase = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
 class SourceRecipe(_Section):
-    """A source of running text. files: patterns under --data; weight: how often it is drawn from."""
+    """A source of running text.
+
+    name: as in metrics and messages. files: paths or patterns under --data. weight: how often it is drawn from, beside
+    the other sources. fields: of .jsonl files, each a document of its own. optional: no error if it is not there.
+    """
 
     name: str
-    files: list[str] = Field(min_length=1)
+    files: list[Pattern] = Field(min_length=1)
     weight: float = Field(gt=0)
     fields: list[str] = Field(default=["text"], min_length=1)
     optional: bool = False
 
 
 class LabelledRecipe(_Section):
-    """A labelled data set as pairs: see `ironwok.training.labelled.LabelledTask`. labels: raw label -> its phrases."""
+    """A labelled data set (.jsonl) as pairs of kind "labelled".
+
+    form: "single" (a text and the phrase of its label), "pair" (two sentences) or "choice" (a passage, a question with
+    one of its answers). fields: where the texts are: [text], [first, second] or [passage, question, choices, answer].
+    label: where the label is, dots reach into objects. labels: for "single", raw label -> phrases that name it; other
+    labels are skipped. positive, negative: for "pair", which raw labels read on and which do not. templates: around the
+    phrase of a label. weight: how often it is drawn from, beside the other labelled sets.
+    """
 
     name: str
-    files: list[str] = Field(min_length=1)
+    files: list[Pattern] = Field(min_length=1)
     weight: float = Field(gt=0)
     form: Literal["single", "pair", "choice"]
     fields: list[str] = Field(min_length=1)
     label: str = "label"
-    labels: dict[str, list[str]] = {}
+    labels: dict[str, Annotated[list[Phrase], Field(min_length=1)]] = {}
     positive: list[str] = []
     negative: list[str] = []
-    templates: list[str] = ["{}"]
+    templates: list[PromptTemplate] = Field(default=["{}"], min_length=1)
 
     @model_validator(mode="after")
     def _check(self) -> LabelledRecipe:
         wanted = {"single": 1, "pair": 2, "choice": 4}[self.form]
         if len(self.fields) != wanted:
             raise ValueError(f"form {self.form} takes {wanted} fields, not {self.fields}")
-        _check_templates(self.templates)
+        if self.form == "single" and len(self.labels) < 2:
+            raise ValueError(f"form single needs two labels or more with their phrases, not {list(self.labels)}")
+        if self.form == "pair" and not (self.positive and self.negative):
+            raise ValueError("form pair needs the raw labels in positive and in negative")
+        both = sorted(set(self.positive) & set(self.negative))
+        if both:
+            raise ValueError(f"labels are positive and negative at once: {', '.join(both)}")
         return self
 
 
-def _check_templates(templates: list[str]) -> None:
-    for template in templates:
-        if template.count("{}") != 1:
-            raise ValueError(f"template {template!r} needs exactly one place {{}}")
-
-
 class TokenizerRecipe(_Section):
-    """source: a bundled name, a folder, or "train" for one learnt from the sources."""
+    """source: a bundled name, a folder, or "train" for one learnt from the sources.
+
+    vocab_size: entries of a trained one, special tokens included. min_frequency: word pieces seen less often are left
+    out.
+    """
 
     source: str = "ironwok-small"
-    vocab_size: Positive = 12800
+    vocab_size: int = Field(default=12800, gt=100, le=LARGEST_VOCABULARY)
     min_frequency: Positive = 20
 
 
 class PairsRecipe(_Section):
-    """How pairs are drawn: see `ironwok.training.pairs.PairOptions`. lengths: [tokens, weight] each."""
+    """How pairs are drawn.
 
-    kinds: dict[str, float] = {"next": 0.5, "heading": 0.1, "keyword": 0.4}
-    lengths: list[tuple[Positive, float]] = Field(default=list(LENGTHS), min_length=1)
+    kinds: weight of each kind ("next", "heading", "keyword", "labelled"). lengths: [tokens, weight] of rows; a batch
+    has rows of one length. shortest: rows are cut to between this share and all of it. same_document: share of
+    negatives taken from elsewhere in the same document (next, heading). any_source: share of keyword negatives taken
+    from any source. inside: share of keywords that stand in the text itself, the others stand near it. clause_cut:
+    share of pairs cut between clauses, the others between sentences. swap: share of heading and keyword pairs with the
+    prompt behind the text. templates: around keywords.
+    """
+
+    kinds: dict[str, NotNegative] = {"next": 0.5, "heading": 0.1, "keyword": 0.4}
+    lengths: list[tuple[Annotated[int, Field(ge=SHORTEST_ROW)], NotNegative]] = Field(
+        default=list(LENGTHS), min_length=1
+    )
     shortest: Share = 0.85
     same_document: Share = 0.25
     any_source: Share = 0.15
     inside: Share = 0.35
     clause_cut: Share = 0.25
     swap: Share = 0.5
-    templates: list[str] = ["{}"]
+    templates: list[PromptTemplate] = Field(default=["{}"], min_length=1)
 
     @model_validator(mode="after")
     def _check(self) -> PairsRecipe:
         unknown = set(self.kinds) - set(KINDS)
         if unknown or sum(self.kinds.values()) <= 0:
             raise ValueError(f"kinds are {dict(self.kinds)}: some of {KINDS} with positive weights are needed")
-        _check_templates(self.templates)
+        if sum(weight for _, weight in self.lengths) <= 0:
+            raise ValueError(f"lengths are {self.lengths}: some weight must be positive")
         return self
 
 
@@ -97,7 +147,7 @@ class MaskingRecipe(_Section):
 
 
 class EmbeddingsRecipe(_Section):
-    """A start from co-occurrences (PPMI and SVD). tokens = 0 turns it off."""
+    """A start from co-occurrences (PPMI and SVD). tokens: how many to count, 0 turns it off; window: how far apart."""
 
     tokens: int = Field(default=6_000_000, ge=0)
     window: Positive = 5
@@ -109,7 +159,8 @@ class OptimizerRecipe(_Section):
     steps: of the whole run. tokens_per_batch: per process, padding counted. warmup_steps: of the learning rates.
     alpha_warmup_steps: until the residual branches count fully (x <- Norm(x + alpha F(x)), alpha from 0 to 1).
     schedule: how the learning rates fall after the warm-up, beginning at ``decay_from`` (share of steps);
-    final: the learning rates at the end, as a share of the highest.
+    final: the learning rates at the end, as a share of the highest. clip: the largest gradient norm.
+    next_sentence_weight: of that loss beside the masked-LM loss.
     """
 
     steps: Positive
@@ -117,7 +168,7 @@ class OptimizerRecipe(_Section):
     muon_lr: float = Field(default=6e-3, gt=0)
     muon_momentum: Share = 0.95
     adamw_lr: float = Field(default=6e-4, gt=0)
-    adamw_betas: tuple[Share, Share] = (0.9, 0.98)
+    adamw_betas: tuple[BelowOne, BelowOne] = (0.9, 0.98)
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_steps: int = Field(default=200, ge=0)
     alpha_warmup_steps: int = Field(default=1500, ge=0)
@@ -136,10 +187,14 @@ class EvaluationRecipe(_Section):
 
 
 class PretrainRecipe(_Section):
-    """A whole pretraining run."""
+    """A whole pretraining run.
+
+    seed: of everything that is drawn. held_out: share of documents kept for evaluation. precision: "bf16" or "fp32".
+    checkpoint_every: steps. model: keys of `ironwok.models.RoFormerV2Config`, but for the size of the vocabulary.
+    """
 
     name: str
-    seed: int = 1
+    seed: int = Field(default=1, ge=0)
     held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
     precision: Literal["bf16", "fp32"] = "bf16"
     checkpoint_every: Positive = 500
@@ -161,6 +216,10 @@ class PretrainRecipe(_Section):
             raise ValueError(f"sources are named twice: {', '.join(doubled)}")
         if len(names) > 255:
             raise ValueError(f"{len(names)} sources, a store takes 255")
+        if self.labelled and "labelled" not in self.pairs.kinds:
+            raise ValueError("labelled sets are given, but pairs.kinds has no weight for labelled")
+        if self.pairs.kinds.get("labelled") and not self.labelled:
+            raise ValueError("pairs.kinds has a weight for labelled, but no labelled set is given")
         return self
 
 
@@ -171,7 +230,7 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> PretrainRecipe:
     Raises RecipeError, naming file and key, for anything that is not as it should be.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise RecipeError(f"{path}: no such recipe; the recipes that come with Ironwok are in recipes/") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

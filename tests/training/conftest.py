@@ -1,0 +1,55 @@
+"""One tiny tokenizer, corpus and store for all tests of a session; they only read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_corpus import as_text, make_documents, write_corpus
+
+from ironwok.text.tokenizer import train_tokenizer, wrap_tokenizer
+from ironwok.training.corpus import Store, build_store
+from ironwok.training.files import Source
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Sums in one order, and no tug of war on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    texts = as_text(make_documents(240, seed=1)).splitlines()
+    return wrap_tokenizer(train_tokenizer(texts, vocab_size=300, min_frequency=2, largest_alphabet=250))
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def sources(data) -> list[Source]:
+    return [Source("plain", (data / "plain.txt",)), Source("records", (data / "records.jsonl",))]
+
+
+@pytest.fixture(scope="session")
+def store(sources, tokenizer, tmp_path_factory) -> Store:
+    return build_store(sources, tmp_path_factory.mktemp("corpus") / "store", tokenizer=tokenizer, held_out=0.2)
+
+
+@pytest.fixture(scope="session")
+def prepared(data, tmp_path_factory) -> Path:
+    """A folder with the store that runs of the tiny recipe share, so that no test builds it again."""
+    from tiny_corpus import tiny_recipe
+
+    from ironwok.training.pretrain import pretrain
+
+    folder = tmp_path_factory.mktemp("prepared")
+    pretrain(tiny_recipe(optimizer={"steps": 1}), data=data, out=folder)
+    return folder
