@@ -16,6 +16,7 @@ from typing import Any
 from ironwok.errors import DataError, LongTextWarning
 from ironwok.results import Span
 from ironwok.zero_shot import Scorer, ZeroShotClassifier
+from ironwok.zero_shot.pairs import WindowingScorer
 from ironwok.zero_shot.tasks import Cloze, Reference, classify_pairs, fill_blanks, judge_keywords, judge_references
 from ironwok.zero_shot.tasks.ranking import clause_around
 
@@ -169,10 +170,15 @@ def _classification(task: Task, settings: dict, scorer: Scorer, protocol: str, o
         calibrate=options.calibrate,
         shortlist=shortlist,
         overflow="truncate",
-        max_tokens=options.max_tokens or settings["max_tokens"],
+        max_tokens=_at_most(scorer, options.max_tokens or settings["max_tokens"]),
         progress=progress,
     )
     return [result.labels[0] for result in results]
+
+
+def _at_most(scorer: Scorer, tokens: int) -> int | None:
+    """The longest pair that is read; None where the scorer does not count tokens."""
+    return min(tokens, scorer.max_tokens) if isinstance(scorer, WindowingScorer) else None
 
 
 def _pairs(task: Task, settings: dict, scorer: Scorer, protocol: str, options: Options, progress: bool):

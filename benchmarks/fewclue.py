@@ -54,15 +54,17 @@ def main() -> int:
 
 
 def run(options: argparse.Namespace) -> None:
-    dtype = fast_dtype() if options.dtype == "auto" else options.dtype
     scorer = load_scorer(
         options.scorer,
         options.model,
-        ScorerOptions(dtype=dtype, batch_size=options.batch_size, on_self_check="skip"),
+        ScorerOptions(dtype=options.dtype, batch_size=options.batch_size, on_self_check="skip"),
     )
     if options.init == "random":
         randomize(scorer, options.seed)
-    notes = [f"{options.model}, scorer {options.scorer}, {dtype}" + (", random weights" if options.init else "")]
+    notes = [
+        f"{options.model}, scorer {options.scorer}, {number_format(scorer)}"
+        + (", random weights" if options.init else "")
+    ]
     if options.scorer == "nsp":
         notes.append(f"self-check: {self_check(scorer).describe()}")
 
@@ -87,15 +89,8 @@ def run(options: argparse.Namespace) -> None:
     finish(figures(options, outcomes, cuts))
 
 
-def fast_dtype() -> str:
-    """bfloat16 where this machine computes in it natively, else float32."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    flags = Path("/proc/cpuinfo")
-    known = flags.read_text(encoding="utf-8") if flags.is_file() else ""
-    return "bfloat16" if "avx512_bf16" in known or "amx_bf16" in known else "float32"
+def number_format(scorer: Scorer) -> str:
+    return str(scorer.model.dtype).removeprefix("torch.") if isinstance(scorer, EncoderScorer) else "a plug-in"
 
 
 def randomize(scorer: Scorer, seed: int) -> None:

@@ -19,6 +19,7 @@ from ironwok.zero_shot import (
     ScorerOptions,
     ZeroShotClassifier,
     load_scorer,
+    loading,
     registry,
     scorer_names,
 )
@@ -98,6 +99,16 @@ def test_half_precision_moves_scores_only_a_little(nsp_folder, nsp_scorer):
     assert half.model.dtype == torch.bfloat16
     pair = Pair("外面下雨了。", Prompt("", "天气", ""))
     assert half.score([pair]) == pytest.approx(nsp_scorer.score([pair]), abs=0.2)
+
+
+@pytest.mark.parametrize(("flags", "expected"), [("avx2 avx512_bf16", torch.bfloat16), ("avx2 avx512f", torch.float32)])
+def test_auto_takes_half_precision_only_where_the_processor_has_it(flags, expected, tmp_path, monkeypatch):
+    processor = tmp_path / "cpuinfo"
+    processor.write_text(f"flags : fpu {flags}\n", encoding="utf-8")
+    monkeypatch.setattr(loading, "_PROCESSOR", processor)
+    assert loading.pick_dtype("auto", torch.device("cpu")) == expected
+    monkeypatch.setattr(loading, "_PROCESSOR", tmp_path / "nothing")
+    assert loading.pick_dtype("auto", torch.device("cpu")) == torch.float32
 
 
 @pytest.mark.parametrize(

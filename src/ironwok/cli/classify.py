@@ -166,8 +166,8 @@ def classify(
         typer.Option(
             "--dtype",
             help=t(
-                en="float32 or bfloat16, which is faster on recent processors.",
-                zh="float32 或 bfloat16，后者在新处理器上更快。",
+                en="float32, bfloat16 (faster on recent processors), or auto (default: float32).",
+                zh="float32、bfloat16（在新处理器上更快）或 auto（默认 float32）。",
             ),
         ),
     ] = None,

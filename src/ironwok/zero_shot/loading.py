@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float32", "bfloat16", "float16", "auto")
+
+# What Linux calls a processor's instructions for bfloat16, on x86 and on ARM. Without them it is slower than float32.
+_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+_PROCESSOR = Path("/proc/cpuinfo")
 
 
 def load_encoder(
@@ -24,7 +28,8 @@ def load_encoder(
     """
     from ironwok.models import load_model, resolve_model
 
-    where, precision = pick_device(device), pick_dtype(dtype)
+    where = pick_device(device)
+    precision = pick_dtype(dtype, where)
     return load_model(model, head=head, device=where, dtype=precision), tokenizer_of(resolve_model(model))
 
 
@@ -37,7 +42,8 @@ def load_inference_model(
     from ironwok.models import resolve_model
     from ironwok.models.loading import quiet, read_config
 
-    source, precision = resolve_model(model), pick_dtype(dtype)
+    source, where = resolve_model(model), pick_device(device)
+    precision = pick_dtype(dtype, where)
     read_config(source)
     try:
         with quiet():
@@ -52,7 +58,7 @@ def load_inference_model(
             f"{model} has no classification head (it lacks {', '.join(absent[:3])}): scorer='nli' needs a model "
             f"trained on natural language inference, scorer='nsp' or 'pet' any pretrained encoder"
         )
-    return encoder.to(pick_device(device)).eval(), tokenizer_of(source)
+    return encoder.to(where).eval(), tokenizer_of(source)
 
 
 def tokenizer_of(source: str) -> PreTrainedTokenizerBase:
@@ -89,10 +95,22 @@ def pick_device(device: str | None) -> torch.device:
     return picked
 
 
-def pick_dtype(dtype: str | None) -> torch.dtype:
-    """The number format by name, float32 for None."""
+def pick_dtype(dtype: str | None, device: torch.device) -> torch.dtype:
+    """The number format by name, float32 for None; "auto" is bfloat16 where the device computes in it, else float32."""
     import torch
 
     if dtype is not None and dtype not in DTYPES:
         raise InputError(f"dtype is {dtype!r}; it is one of {', '.join(DTYPES)}")
+    if dtype == "auto":
+        dtype = "bfloat16" if _computes_in_bfloat16(device) else "float32"
     return getattr(torch, dtype or "float32")
+
+
+def _computes_in_bfloat16(device: torch.device) -> bool:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    if device.type != "cpu" or not _PROCESSOR.is_file():
+        return False
+    return not _BFLOAT16_FLAGS.isdisjoint(_PROCESSOR.read_text(encoding="utf-8").split())
