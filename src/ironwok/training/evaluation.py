@@ -39,7 +39,8 @@ def token_idf(store: Store, *, vocabulary: int, tokens: int = 4_000_000) -> np.n
     """Inverse document frequency float64 [V] over units of text, from the training side."""
     frequency = np.zeros(vocabulary)
     stretch = 64  # tokens, about the length of a part
-    starts = np.linspace(0, max(len(store.tokens) - stretch, 0), max(tokens // stretch, 1)).astype(np.int64)
+    count = max(min(tokens, len(store.tokens)) // stretch, 1)
+    starts = np.linspace(0, max(len(store.tokens) - stretch, 0), count).astype(np.int64)
     bounds = store.units[store.documents]
     kept = starts[~store.held_out[np.searchsorted(bounds, starts, side="right") - 1]]
     for start in kept:

@@ -150,8 +150,10 @@ class _Choice:
         passage, question, choices, answer = task.fields
         self.examples: list[tuple[_Tokens, _Tokens, list[_Tokens], int]] = []
         for record in read_task(task):
-            options = list(dict.fromkeys(str(option) for option in _reach(record, choices)))
-            wanted = str(_reach(record, answer))
+            given, listed = _reach(record, answer), [str(option) for option in _reach(record, choices)]
+            # C3 gives the number of the right choice, others its text
+            wanted = listed[given] if isinstance(given, int) and 0 <= given < len(listed) else str(given)
+            options = list(dict.fromkeys(listed))
             if wanted in options and len(options) > 1:
                 packed = [packer.pack(option) for option in options]
                 text, prompt = (packer.pack(str(_reach(record, name))) for name in (passage, question))

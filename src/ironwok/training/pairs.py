@@ -28,6 +28,7 @@ from ironwok.training.corpus import CONTINUES, HEADING, PARAGRAPH, SENTENCE, TOK
 IS_NEXT, IS_RANDOM = 0, 1
 KINDS = ("next", "heading", "keyword", "labelled")
 SHORTEST_ROW = 12  # tokens, three of them special: under that nothing can be said
+_LONGEST_WORD = 8  # tokens
 _DRAWS, _KINDS_TRIED = 50, 200  # of one kind before another is tried, and how often that
 # (tokens of a row, weight): mostly short, as zero-shot inputs are
 LENGTHS = ((24, 0.08), (32, 0.14), (40, 0.14), (48, 0.14), (64, 0.18), (96, 0.14), (128, 0.1), (256, 0.08))
@@ -467,7 +468,11 @@ class _Pool:
         for position in chosen:
             begin = low + int(position)
             stop = begin + 1
-            while stop < high and stop - begin < 8 and self.store.tokens[stop] >= CONTINUES:
+            while stop < high and stop - begin < _LONGEST_WORD and self._continues(stop):
                 stop += 1
-            words.append(self.store.tokens[begin:stop])
+            if not self._continues(stop):  # else the rest of it lies beyond: no word
+                words.append(self.store.tokens[begin:stop])
         return words
+
+    def _continues(self, token: int) -> bool:
+        return token < len(self.store.tokens) and bool(self.store.tokens[token] >= CONTINUES)

@@ -171,7 +171,7 @@ def pair_options(recipe: PretrainRecipe, tokenizer: PreTrainedTokenizerFast) -> 
         clause_cut=pairs.clause_cut,
         swap=pairs.swap,
         templates=tuple(Template(*map(tokens, template.split("{}"))) for template in pairs.templates),
-        separator=(tokens("、") or (None,))[0],
+        separator=None if tokenizer.unk_token_id in tokens("、") else tokens("、")[0],
     )
 
 
