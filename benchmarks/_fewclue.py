@@ -13,10 +13,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from ironwok.errors import DataError, LongTextWarning
 from ironwok.results import Span
 from ironwok.zero_shot import Scorer, ZeroShotClassifier
-from ironwok.zero_shot.pairs import WindowingScorer
+from ironwok.zero_shot.pairs import Pair, WindowingScorer
+from ironwok.zero_shot.shortlist import pieces_of
 from ironwok.zero_shot.tasks import Cloze, Reference, classify_pairs, fill_blanks, judge_keywords, judge_references
 from ironwok.zero_shot.tasks.ranking import clause_around
 
@@ -32,6 +35,17 @@ PUBLISHED = {
     "UniMC 110M": (55.7, 86.2, 31.3, 46.6, 26.5, 66.9, 73.3, 50.1, 66.7, 53.7),
     "human": (82.5, 90.0, 68.0, 71.0, 66.0, 90.3, 88.0, 84.0, 87.1, 98.0),
 }
+
+
+class TokenOverlap:
+    """The baseline without a model: the share of the prompt's marked characters and character pairs in the text."""
+
+    def score(self, pairs: Sequence[Pair]) -> np.ndarray:
+        scores = np.zeros(len(pairs))
+        for number, pair in enumerate(pairs):
+            pieces, text = pieces_of(pair.prompt.label), pair.text.lower()
+            scores[number] = sum(piece in text for piece in pieces) / max(len(pieces), 1)
+        return scores
 
 
 @dataclass(frozen=True, slots=True)

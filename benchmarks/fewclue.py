@@ -13,7 +13,7 @@ import math
 import sys
 from pathlib import Path
 
-from _fewclue import PUBLISHED, SETTINGS, TASKS, Options, Outcome, evaluate, load_task
+from _fewclue import PUBLISHED, SETTINGS, TASKS, Options, Outcome, TokenOverlap, evaluate, load_task
 from _table import finish, show
 from ironwok.errors import IronwokError
 from ironwok.zero_shot import EncoderScorer, Scorer, ScorerOptions, load_scorer, self_check
@@ -70,12 +70,14 @@ def run(options: argparse.Namespace) -> None:
 
     changes = Options(options.protocol, options.position, options.calibrate, None, options.max_tokens)
     outcomes: dict[str, Outcome] = {}
+    overlap: dict[str, Outcome] = {}
     cuts: dict[str, Outcome] = {}
     for name in TASKS:
         if name not in options.task:
             continue
         task = load_task(options.data, name, options.split, limit=options.limit)
         outcomes[name] = evaluate(task, scorer, changes, progress=sys.stderr.isatty())
+        overlap[name] = evaluate(task, TokenOverlap(), Options(options.protocol))
         size = options.shortlist
         many = size is not None and SETTINGS[name]["kind"] == "classification" and len(task.classes) > size
         if many and outcomes[name].protocol == "cc":
@@ -83,10 +85,10 @@ def run(options: argparse.Namespace) -> None:
             cuts[name] = evaluate(task, scorer, cut, progress=sys.stderr.isatty())
         print(f"{name}: {outcomes[name].accuracy:.1f} in {outcomes[name].seconds:.0f} s", file=sys.stderr)
         notes.extend(outcomes[name].notes)
-    report(options, outcomes, notes)
+    report(options, outcomes, overlap, notes)
     if cuts:
         report_shortlist(options.shortlist, outcomes, cuts)
-    finish(figures(options, outcomes, cuts))
+    finish(figures(options, outcomes, overlap, cuts))
 
 
 def number_format(scorer: Scorer) -> str:
@@ -104,7 +106,9 @@ def randomize(scorer: Scorer, seed: int) -> None:
     scorer.model = type(old)(old.config).to(device=old.device, dtype=old.dtype).eval()
 
 
-def report(options: argparse.Namespace, outcomes: dict[str, Outcome], notes: list[str]) -> None:
+def report(
+    options: argparse.Namespace, outcomes: dict[str, Outcome], overlap: dict[str, Outcome], notes: list[str]
+) -> None:
     names = list(outcomes)
     rows: list[list] = []
     star = {name: "*" if outcome.protocol == "sc" else "" for name, outcome in outcomes.items()}
@@ -129,6 +133,8 @@ def report(options: argparse.Namespace, outcomes: dict[str, Outcome], notes: lis
     rows.append(
         ["majority", mean([outcomes[n].majority for n in names]), *(f"{outcomes[n].majority:.1f}" for n in names)]
     )
+    shares = [f"{overlap[n].accuracy:.1f}{'*' if overlap[n].protocol == 'sc' else ''}" for n in names]
+    rows.append(["token overlap, no model", average(overlap), *shares])
     for model, (printed, *figures_) in PUBLISHED.items():
         by_task = dict(zip(TASKS, figures_, strict=True))
         shown = f"{printed}" if names == list(TASKS) else mean([by_task[name] for name in names])
@@ -173,12 +179,15 @@ def average(outcomes: dict[str, Outcome]) -> str:
     return mean([outcome.accuracy for outcome in outcomes.values()])
 
 
-def figures(options: argparse.Namespace, outcomes: dict[str, Outcome], cuts: dict[str, Outcome]) -> dict:
+def figures(
+    options: argparse.Namespace, outcomes: dict[str, Outcome], overlap: dict[str, Outcome], cuts: dict[str, Outcome]
+) -> dict:
     line: dict = {"avg": round(sum(o.accuracy for o in outcomes.values()) / len(outcomes), 2)}
     line |= {name: round(outcome.accuracy, 2) for name, outcome in outcomes.items()}
     line |= {"split": options.split, "model": options.model, "scorer": options.scorer, "init": options.init}
     line["protocol"] = {name: outcome.protocol for name, outcome in outcomes.items()}
     line["rows"] = {name: outcome.count for name, outcome in outcomes.items()}
+    line["token_overlap"] = {name: round(outcome.accuracy, 2) for name, outcome in overlap.items()}
     line["seconds"] = round(sum(outcome.seconds for outcome in outcomes.values()), 1)
     if cuts:
         line["shortlist"] = {

@@ -156,8 +156,16 @@ def test_the_program_ends_with_a_line_of_json(benchmarks, data, nsp_folder, monk
     figures = json.loads(last)
     assert set(benchmarks.TASKS) < set(figures)
     assert figures["avg"] == pytest.approx(sum(figures[name] for name in benchmarks.TASKS) / 9, abs=0.01)
+    assert figures["token_overlap"]["tnews"] == 100
     shown = "\n".join(table)
-    for row in ("this run, dev", "chance", "majority", "NSP-BERT 102M, test_public", "human, test_public"):
+    for row in (
+        "this run, dev",
+        "chance",
+        "token overlap, no model",
+        "majority",
+        "NSP-BERT 102M, test_public",
+        "human, test_public",
+    ):
         assert row in shown
 
 

@@ -70,7 +70,7 @@ def overlaps(texts: Sequence[str], words: Sequence[str]) -> np.ndarray:
 
     Rarity is counted among the labels: what many labels have in common tells little about any of them.
     """
-    pieces = [_pieces(word) for word in words]
+    pieces = [pieces_of(word) for word in words]
     frequency: dict[str, int] = {}
     for own in pieces:
         for piece in own:
@@ -86,7 +86,7 @@ def overlaps(texts: Sequence[str], words: Sequence[str]) -> np.ndarray:
     return table
 
 
-def _pieces(word: str) -> tuple[str, ...]:
+def pieces_of(word: str) -> tuple[str, ...]:
     """Whole words of an alphabet; of other scripts single characters and pairs of neighbours. Sorted, distinct."""
     pieces: set[str] = set()
     for part in word.lower().split():
