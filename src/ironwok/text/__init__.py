@@ -1,0 +1,1 @@
+"""Text without models: tokenizer, encodings, document formats, sentences, passages and windows as exact spans."""

@@ -1,0 +1,1 @@
+"""Training: recipes, corpus store, pairs and masks, the resumable pretraining loop."""
