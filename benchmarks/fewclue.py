@@ -140,7 +140,7 @@ def report(
         shown = f"{printed}" if names == list(TASKS) else mean([by_task[name] for name in names])
         starred = {"ocnli", "bustm", "csl", "cluewsc"} if model.startswith("NSP-BERT") else set()
         rows.append([f"{model}, test_public", shown, *(f"{by_task[n]}{'*' if n in starred else ''}" for n in names)])
-    notes = ["* samples-contrast: ranks all rows of the split and knows that classes are equally frequent", *notes]
+    notes = ["* samples-contrast: ranks all rows of the split and assumes that classes are equally frequent", *notes]
     show("FewCLUE, zero-shot accuracy in percent", ["", "avg", *names], rows, notes=notes)
 
 
