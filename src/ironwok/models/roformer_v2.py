@@ -99,9 +99,10 @@ class RoFormerV2SegmentPooler(nn.Module):
             token_type_ids = torch.zeros((batch, length), dtype=torch.long, device=hidden_BLD.device)
         usable_BL = torch.ones_like(token_type_ids, dtype=torch.bool) if real_BL is None else real_BL
         usable_BL = usable_BL & (torch.arange(length, device=hidden_BLD.device) > 0)
+        dtype = self.dense.weight.dtype  # cosines and means are taken in float32, whatever the weights are in
         unit_BLD = F.normalize(words_BLD.float(), dim=-1)
         score_BL = self.score(hidden_BLD).squeeze(-1).float()
-        word_score_BL = self.word_score(unit_BLD * width**0.5).squeeze(-1).float()
+        word_score_BL = self.word_score((unit_BLD * width**0.5).to(dtype)).squeeze(-1).float()
         inside = [usable_BL & (token_type_ids == number) for number in (0, 1)]
         word_weights = [_weights(word_score_BL, inside_BL) for inside_BL in inside]
         a_BD, b_BD = (_mean(_weights(score_BL, inside_BL), hidden_BLD) for inside_BL in inside)
@@ -109,13 +110,13 @@ class RoFormerV2SegmentPooler(nn.Module):
         cosine_BLL = unit_BLD @ unit_BLD.mT
         similarities = [(c_BD * d_BD).mean(dim=-1)]
         for weights_BL, other_BL in zip(word_weights, reversed(inside), strict=True):
-            nearest_BL = cosine_BLL.masked_fill(~other_BL[:, None, :], -1.0).amax(dim=-1).float()
+            nearest_BL = cosine_BLL.float().masked_fill(~other_BL[:, None, :], -1.0).amax(dim=-1)
             similarities.append((weights_BL * nearest_BL).sum(dim=-1))
         similarity_B3 = torch.stack(similarities, dim=-1) * self.SIMILARITY_SCALE
         features = torch.cat(
             [hidden_BLD[:, 0].float(), a_BD, b_BD, a_BD * b_BD, (a_BD - b_BD).abs(), c_BD * d_BD], dim=-1
         )
-        return torch.tanh(self.dense(features.to(hidden_BLD.dtype)) + self.similarity(similarity_B3))
+        return torch.tanh(self.dense(features.to(dtype)) + self.similarity(similarity_B3.to(dtype)))
 
 
 def _weights(score_BL: Tensor, inside_BL: Tensor) -> Tensor:
