@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_corpus import as_text, make_documents, write_corpus
+from tiny_corpus import TOKENIZER, write_corpus
 
-from ironwok.text.tokenizer import train_tokenizer, wrap_tokenizer
+from ironwok.text.tokenizer import load_tokenizer
 from ironwok.training.corpus import Store, build_store
 from ironwok.training.files import Source
 
@@ -24,8 +24,7 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def tokenizer():
-    texts = as_text(make_documents(240, seed=1)).splitlines()
-    return wrap_tokenizer(train_tokenizer(texts, vocab_size=300, min_frequency=2, largest_alphabet=250))
+    return load_tokenizer(TOKENIZER)
 
 
 @pytest.fixture(scope="session")
@@ -41,15 +40,3 @@ def sources(data) -> list[Source]:
 @pytest.fixture(scope="session")
 def store(sources, tokenizer, tmp_path_factory) -> Store:
     return build_store(sources, tmp_path_factory.mktemp("corpus") / "store", tokenizer=tokenizer, held_out=0.2)
-
-
-@pytest.fixture(scope="session")
-def prepared(data, tmp_path_factory) -> Path:
-    """A folder with the store that runs of the tiny recipe share, so that no test builds it again."""
-    from tiny_corpus import tiny_recipe
-
-    from ironwok.training.pretrain import pretrain
-
-    folder = tmp_path_factory.mktemp("prepared")
-    pretrain(tiny_recipe(optimizer={"steps": 1}), data=data, out=folder)
-    return folder

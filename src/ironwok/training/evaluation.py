@@ -22,7 +22,7 @@ from ironwok.training.progress import Progress, Silent
 
 FULL, SHORT = 128, 25  # tokens of both parts together; SHORT is where prompts live
 PROMPT = 64
-ROWS = 64  # pairs judged at once
+ROWS = 64  # pairs judged at once, at most
 
 
 def inputs_of(batch: PairBatch, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:

@@ -241,12 +241,13 @@ def draw_held_out(
 
     Kinds of which none is held out (headings, in a small corpus) are left out with a DataWarning.
     """
-    count = max(recipe.evaluation.pairs // ROWS, 1)
+    rows = min(ROWS, recipe.evaluation.pairs)
+    count = recipe.evaluation.pairs // rows
     batches: dict[str, list[PairBatch]] = {}
     plan = held_out_options(options, longest=longest)
     for done, (name, own) in enumerate(plan.items()):
         progress.busy("pairs", done=done, total=len(plan), note=name)
-        tokens = ROWS * own.lengths[0][0]
+        tokens = rows * own.lengths[0][0]
         try:
             sampler = make_sampler(recipe, store, tokenizer, own, tokens=tokens, seed=recipe.seed + 1, held_out=True)
             batches[name] = [sampler.batch(number) for number in range(count)]

@@ -210,6 +210,8 @@ class Run:
         ) as error:
             raise DamagedCheckpointError(f"{checkpoint}: cannot be read ({error})") from error
         self.step = self.saved_step = state["step"]
+        # weights do not hold it, and an evaluation may come before the next step
+        self.bare.set_branch_scale(alpha(max(self.step - 1, 0), self.recipe.optimizer))
         # Before evaluations were kept in the state, a step was always judged before it was saved.
         kept = state.get("evaluation") or {"step": self.step, "metrics": {}}
         self.evaluation, self.evaluated_step = kept["metrics"], kept["step"]

@@ -1,0 +1,243 @@
+"""Recipes: every key is checked, and an error says where it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from tiny_corpus import tiny_recipe, tiny_values
+
+from ironwok.errors import DataError, RecipeError
+from ironwok.training.preparation import find_sources, make_tokenizer, model_config, pair_options
+from ironwok.training.progress import Silent
+from ironwok.training.recipe import PretrainRecipe, load_recipe
+
+SMALL = """
+name = "small"
+[[sources]]
+name = "one"
+files = ["*.txt"]
+weight = 1
+[optimizer]
+steps = 100
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "small.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_what_is_not_said_has_a_default(tmp_path):
+    recipe = load_recipe(written(tmp_path, SMALL))
+    assert recipe.name == "small"
+    assert recipe.sources[0].fields == ["text"]
+    assert recipe.pairs.kinds == {"next": 0.5, "heading": 0.1, "keyword": 0.4}
+    assert recipe.optimizer.schedule == "linear"
+    assert recipe.precision == "bf16"
+
+
+def test_overrides_are_toml_or_text(tmp_path):
+    overrides = [
+        "optimizer.steps=7",
+        "optimizer.schedule=cosine",
+        'name="other"',
+        "pairs.kinds={next = 1.0}",
+        "model.hidden_size = 64",
+        "held_out=0.25",
+    ]
+    recipe = load_recipe(written(tmp_path, SMALL), overrides=overrides)
+    assert (recipe.optimizer.steps, recipe.optimizer.schedule, recipe.name) == (7, "cosine", "other")
+    assert (recipe.pairs.kinds, recipe.model, recipe.held_out) == ({"next": 1.0}, {"hidden_size": 64}, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("optimizer.steps", "not of the form section.key=value"),
+        ("optimizer.stesp=7", r"optimizer\.stesp: Extra inputs"),
+        ("optimizer.steps=many", r"optimizer\.steps: .*integer"),
+        ("optimizer.steps=0", r"optimizer\.steps: .*greater than 0"),
+        ("optimizer.steps.more=1", "steps is not a section"),
+        ("sources.weight=1", "sources is not a section"),
+        ("seed=-1", "seed: .*greater than or equal to 0"),
+        ("optimizer.muon_lr=nan", r"optimizer\.muon_lr: .*finite"),
+        ("optimizer.adamw_betas=[0.9, 1.0]", r"adamw_betas\.1: .*less than 1"),
+        ("held_out=0", "held_out: .*greater than 0"),
+        ("precision=fp8", "precision: .*bf16"),
+        ("masking.rate=1.5", r"masking\.rate: .*less than or equal to 1"),
+        ("pairs.kinds={other = 1.0}", r"pairs: .*\('next', 'heading', 'keyword', 'labelled'\)"),
+        ("pairs.kinds={next = -1.0}", r"pairs\.kinds\.next: .*greater than or equal to 0"),
+        ("pairs.kinds={next = 0.0}", "positive weights are needed"),
+        ("pairs.kinds={labelled = 1.0}", "no labelled set is given"),
+        ("pairs.lengths=[]", r"pairs\.lengths: .*at least 1"),
+        ("pairs.lengths=[[8, 1.0]]", r"pairs\.lengths\.0\.0: .*greater than or equal to 12"),
+        ("pairs.lengths=[[24, 0.0]]", "some weight must be positive"),
+        ('pairs.templates=["没有位置"]', "'没有位置' needs exactly one place"),
+        ('pairs.templates=["{}和{}"]', "needs exactly one place"),
+        ("pairs.templates=[]", r"pairs\.templates: .*at least 1"),
+        ("tokenizer.vocab_size=40000", r"tokenizer\.vocab_size: .*less than or equal to 32768"),
+        ("sources=[]", "sources: .*at least 1"),
+    ],
+)
+def test_an_error_names_file_key_and_bound(tmp_path, override, said):
+    path = written(tmp_path, SMALL)
+    with pytest.raises(RecipeError, match=said) as caught:
+        load_recipe(path, overrides=[override])
+    assert str(path) in str(caught.value) or override in str(caught.value)
+
+
+def test_all_errors_are_told_at_once(tmp_path):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(written(tmp_path, SMALL), overrides=["seed=x", "masking.rate=2", "nonsense=1"])
+    assert all(key in str(caught.value) for key in ("seed", "masking.rate", "nonsense"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"name = ", "not a readable TOML"), (b"\xff\xfe\x00", "not a readable TOML"), (b"", "sources")],
+)
+def test_what_is_no_recipe_is_named(tmp_path, content, said):
+    path = tmp_path / "small.toml"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(path)
+
+
+def test_a_missing_recipe_is_named(tmp_path):
+    with pytest.raises(RecipeError, match=r"nowhere\.toml: no such recipe"):
+        load_recipe(tmp_path / "nowhere.toml")
+    with pytest.raises(RecipeError, match="not a readable TOML"):
+        load_recipe(tmp_path)
+
+
+@pytest.mark.parametrize("pattern", ["../secret.txt", "a/../../b.txt", "/etc/passwd", "C:/x.txt", "", "."])
+def test_patterns_stay_inside_the_data(pattern):
+    source = {"name": "one", "files": [pattern], "weight": 1.0}
+    with pytest.raises(ValidationError, match="inside the folder of the data"):
+        tiny_recipe(sources=[source])
+
+
+def labelled(**values: Any) -> dict[str, Any]:
+    return {
+        "name": "task",
+        "files": ["a.jsonl"],
+        "weight": 1.0,
+        "form": "single",
+        "fields": ["text"],
+        "labels": {"1": ["好"], "2": ["坏"]},
+        **values,
+    }
+
+
+PAIR = {"form": "pair", "fields": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"fields": ["a", "b"]}, "form single takes 1 fields"),
+        ({"labels": {"1": ["好"]}}, "two labels or more"),
+        ({"labels": {"1": ["好"], "2": []}}, "at least 1 item"),
+        ({"labels": {"1": ["好"], "2": [" "]}}, "match pattern"),
+        ({"templates": ["没有"]}, "exactly one place"),
+        ({**PAIR, "positive": ["1"]}, "needs the raw labels in positive and in negative"),
+        ({**PAIR, "positive": ["1"], "negative": ["1", "0"]}, "positive and negative at once: 1"),
+        ({"form": "choice", "fields": ["text"]}, "form choice takes 4 fields"),
+        ({"form": "ranking"}, "'single', 'pair' or 'choice'"),
+    ],
+)
+def test_labelled_sets_are_checked(values, said):
+    with pytest.raises(ValidationError, match=said):
+        tiny_recipe(labelled=[labelled(**values)], pairs={"kinds": {"next": 0.5, "labelled": 0.5}})
+
+
+def test_labelled_sets_need_a_weight():
+    with pytest.raises(ValidationError, match=r"pairs\.kinds has no weight for labelled"):
+        tiny_recipe(labelled=[labelled()])
+    assert tiny_recipe(labelled=[labelled()], pairs={"kinds": {"next": 1.0, "labelled": 0.0}}).labelled
+
+
+def test_sources_have_names_of_their_own():
+    source = {"name": "one", "files": ["a.txt"], "weight": 1.0}
+    with pytest.raises(ValidationError, match="named twice: one"):
+        tiny_recipe(sources=[source, source])
+    with pytest.raises(ValidationError, match="256 sources, a store takes 255"):
+        tiny_recipe(sources=[{**source, "name": str(number)} for number in range(256)])
+
+
+def test_a_recipe_survives_being_written_down():
+    recipe = tiny_recipe()
+    assert PretrainRecipe.model_validate(recipe.model_dump(mode="json")) == recipe
+    assert tiny_values()["seed"] == recipe.seed
+
+
+# -- recipe and data together --
+
+
+def test_files_are_found_once_and_in_order(tmp_path):
+    for name in ("b.txt", "a.txt", "c.jsonl"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "d.txt").mkdir()
+    source = {"name": "one", "files": ["c.jsonl", "*.txt", "a.*"], "weight": 1.0}
+    (found,) = find_sources(tiny_recipe(sources=[source]), tmp_path)
+    assert [path.name for path in found.files] == ["c.jsonl", "a.txt", "b.txt"]
+
+
+def test_missing_files_are_an_error_unless_optional(data):
+    there = {"name": "there", "files": ["plain.txt"], "weight": 1.0}
+    gone = {"name": "gone", "files": ["gone/*.txt", "gone.txt"], "weight": 1.0}
+    with pytest.raises(DataError, match=r"source gone: nothing in .* matches gone/\*\.txt, gone\.txt"):
+        find_sources(tiny_recipe(sources=[there, gone]), data)
+    found = find_sources(tiny_recipe(sources=[there, {**gone, "optional": True}]), data)
+    assert [source.name for source in found] == ["there"]
+    with pytest.raises(DataError, match="none of the 1 sources"):
+        find_sources(tiny_recipe(sources=[{**gone, "optional": True}]), data)
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        find_sources(tiny_recipe(), data / "nowhere")
+    with pytest.raises(RecipeError, match="not a pattern"):
+        find_sources(tiny_recipe(sources=[{**gone, "files": ["**x/[*.txt"]}]), data)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"hidden_sise": 32}, r"model\.hidden_sise: no such key; there are .*hidden_size"),
+        ({"vocab_size": 5}, r"model\.vocab_size is not for recipes: the tokenizer decides"),
+        ({"branch_scale": 0.5}, "alpha_warmup_steps"),
+        ({"max_position_embeddings": 50}, "rows of 64 tokens, the model takes 50"),
+    ],
+)
+def test_the_model_section_is_checked(tokenizer, model, said):
+    with pytest.raises(RecipeError, match=said):
+        model_config(tiny_recipe(model=model), tokenizer)
+
+
+def test_the_model_gets_what_the_recipe_says(tokenizer):
+    config = model_config(tiny_recipe(optimizer={"next_sentence_weight": 3.0}), tokenizer)
+    assert (config.vocab_size, config.hidden_size, config.num_hidden_layers) == (len(tokenizer), 32, 2)
+    assert config.next_sentence_weight == 3.0
+
+
+def test_templates_become_tokens(tokenizer):
+    options = pair_options(tiny_recipe(pairs={"templates": ["{}", "大家{}了"]}), tokenizer)
+    words = [tuple(tokenizer.decode([token & 0x7FFF]) for token in part) for part in (options.templates[1].before,)]
+    assert options.templates[0].before == options.templates[0].after == ()
+    assert words == [("大", "家")]
+    # a comma that the vocabulary does not know is no separator
+    assert options.separator is None
+
+
+def test_a_tokenizer_trained_for_something_else_is_not_used(data, tmp_path):
+    trained = {"source": "train", "vocab_size": 300, "min_frequency": 2}
+    recipe = tiny_recipe(tokenizer=trained)
+    sources = find_sources(recipe, data)
+    first = make_tokenizer(recipe, sources, tmp_path, progress=Silent())
+    assert first.get_vocab() == make_tokenizer(recipe, sources, tmp_path, progress=Silent()).get_vocab()
+    with pytest.raises(RecipeError, match="trained on other files or for another size"):
+        make_tokenizer(tiny_recipe(tokenizer={**trained, "vocab_size": 200}), sources, tmp_path, progress=Silent())
+    with pytest.raises(RecipeError, match="trained on other files"):
+        make_tokenizer(recipe, sources[:1], tmp_path, progress=Silent())
