@@ -37,7 +37,7 @@ def main() -> None:
         data = write_corpus(Path(folder) / "data")
         pretrain(tiny_recipe(**CHANGES), data=data, out=Path(folder) / "out")
         lines = [json.loads(line) for line in (Path(folder) / "out" / "metrics.jsonl").read_text().splitlines()]
-    golden = {"changes": CHANGES}
+    golden: dict[str, object] = {"changes": CHANGES}
     for name in ("mlm_loss", "nsp_loss"):
         golden[name] = [line[name] for line in lines if name in line]
     Path(__file__).with_name("golden_losses.json").write_text(json.dumps(golden, indent=1) + "\n")

@@ -13,6 +13,8 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from ironwok.training.progress import Silent
+
 _PRELOADED = ["ironwok.training.pretrain", "ironwok.cli.pretrain", "torch.utils.tensorboard"]
 
 
@@ -78,8 +80,22 @@ def _pretrain(data: Path, out: Path, progress: Any, **changes: Any) -> None:
     pretrain(tiny_recipe(**changes), data=data, out=out, resume=True, progress=progress)
 
 
-def one_of_two(rank: int, port: int, data: Path, out: Path) -> None:
-    """One of two processes, told who it is as launchers do. Keeps its weights and figures in out/rank-N.pt."""
+class Interrupting(Silent):
+    """Ctrl-C after a step; only the main process hears of steps, so the other one gets no signal."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def stepped(self, step, *, total, tokens_per_second, metrics):
+        if step == self.at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def one_of_two(rank: int, port: int, data: Path, out: Path, stop_at: int = 0) -> None:
+    """One of two processes, told who it is as launchers do. Keeps its weights and figures in out/rank-N.pt.
+
+    stop_at: the step after which the main process is interrupted.
+    """
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     import torch
@@ -95,11 +111,12 @@ def one_of_two(rank: int, port: int, data: Path, out: Path) -> None:
 
     def train(self: run.Run) -> run.PretrainResult:
         result = finish(self)
-        torch.save({"weights": self.bare.state_dict(), "metrics": result.metrics}, out / f"rank-{rank}.pt")
+        kept = {"weights": self.bare.state_dict(), "metrics": result.metrics, "step": result.step}
+        torch.save(kept, out / f"rank-{rank}.pt")
         return result
 
     run.Run.train = train
-    _pretrain(data, out, None, optimizer={"steps": 6})
+    _pretrain(data, out, Interrupting(stop_at), optimizer={"steps": 6})
     torch.distributed.destroy_process_group()
 
 

@@ -171,8 +171,8 @@ def test_accuracies_of_a_model_whose_answers_are_known(held_out, tokenizer):
 @pytest.fixture(scope="module")
 def model(tokenizer) -> RoFormerV2ForPreTraining:
     torch.manual_seed(0)
-    config = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    return RoFormerV2ForPreTraining(RoFormerV2Config(vocab_size=len(tokenizer), **config))
+    config = RoFormerV2Config(vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
+    return RoFormerV2ForPreTraining(config)
 
 
 def test_processes_share_the_work_and_agree(held_out, model):

@@ -138,7 +138,7 @@ def test_what_a_finished_run_leaves(whole):
     folder, _, result = whole
     assert (result.folder, result.step, result.finished) == (folder / "model", 8, True)
     assert sorted(path.name for path in folder.glob("step-*")) == ["step-000000006", "step-000000008"]
-    model, loading = RoFormerV2ForPreTraining.from_pretrained(str(result.folder), output_loading_info=True)
+    model, loading = RoFormerV2ForPreTraining.from_pretrained(str(result.folder), output_loading_info=True)  # pyright: ignore[reportGeneralTypeIssues]
     assert not loading["missing_keys"]
     assert model.config.branch_scale == 1.0
     for saved in (result.folder, folder / "step-000000008"):

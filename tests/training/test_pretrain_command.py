@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import processes
 import pytest
+from rich.console import Console
 from tiny_corpus import TOKENIZER, write_corpus
 
 from ironwok.cli import EXIT_INTERRUPTED, main
@@ -115,13 +117,13 @@ def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(place, tmp_path):
     out, said = tmp_path / "out", tmp_path / "said.txt"
     arguments = command(place, out, "--set", "optimizer.steps=100000", "--set", "evaluation.every=100000")
     child = processes.start(processes.command_line, arguments, said)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline and (not (out / "metrics.jsonl").exists() or not list_checkpoints(out)):
         assert child.is_alive(), said.read_text()
         time.sleep(0.05)
     assert child.pid is not None
     os.kill(child.pid, signal.SIGINT)
-    child.join(60)
+    child.join(600)
     assert child.exitcode == EXIT_INTERRUPTED
     newest = list_checkpoints(out)[-1]
     step = json.loads((newest / "state.json").read_text())["step"]
@@ -132,6 +134,32 @@ def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(place, tmp_path):
     assert f"Stopped after {step} steps" in text
     assert f"{newest} holds everything. The same command with --resume continues." in text
     assert "Traceback" not in text
+
+
+def test_a_terminal_gets_bars(monkeypatch):
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=140)
+    monkeypatch.setattr("ironwok.cli.training_watch.err", lambda: console)
+    with TrainingWatch("small") as watch:
+        watch.busy("corpus", done=250, total=1000, note="[news]")
+        watch._bar.refresh()
+        for step in (1, 2):
+            watch.stepped(step, total=200, tokens_per_second=1234.5, metrics={"loss": 1.5})
+        watch.busy("evaluation", done=1, total=3)
+        watch._bar.refresh()
+        watch.evaluated(2, {"mlm_accuracy": 0.25, "nsp_full": 0.75, "overlap_full": 0.5})
+    shown = screen.getvalue()
+    for part in (
+        "tokenizing the corpus",
+        "250/1000",
+        "[news]",
+        "small",
+        "2/200",
+        "1,234 tokens/s  loss 1.500",
+        "333/1000",
+    ):
+        assert part in shown, part
+    assert "2  MLM 0.250  NSP full 0.750 (0.500)" in shown
 
 
 class Clock:

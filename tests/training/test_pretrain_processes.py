@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import processes
 import pytest
@@ -27,7 +28,7 @@ def undisturbed(data, tmp_path_factory) -> Path:
     """The tiny recipe in a process that nobody kills."""
     out = tmp_path_factory.mktemp("undisturbed") / "out"
     child = processes.start(processes.killed_at_event, data, out, 10**9)
-    child.join(120)
+    child.join(600)
     assert child.exitcode == 0
     return out
 
@@ -55,12 +56,12 @@ def test_a_run_killed_again_and_again_is_the_run_that_nobody_killed(data, undist
     plan.insert(2, (processes.killed_at_write, chance.randrange(2, 7)))
     for target, at in plan:
         child = processes.start(target, data, out, at)
-        child.join(120)
+        child.join(600)
         assert child.exitcode == -signal.SIGKILL
         for path in list_checkpoints(out):
             read_state(path)  # whole, whenever it is there
     child = processes.start(processes.killed_at_event, data, out, 10**9)
-    child.join(120)
+    child.join(600)
     assert child.exitcode == 0
     assert_same_run(undisturbed, out)
     assert not list(out.glob(".step-*"))
@@ -72,14 +73,20 @@ def free_port() -> int:
         return listening.getsockname()[1]
 
 
-def test_two_processes_are_one_run(data, tmp_path):
-    out, port = tmp_path / "out", free_port()
-    out.mkdir()
-    children = [processes.start(processes.one_of_two, rank, port, data, out) for rank in (0, 1)]
+def two_processes(data: Path, out: Path, *, stop_at: int = 0) -> list[dict[str, Any]]:
+    """What each of them kept."""
+    out.mkdir(exist_ok=True)
+    port = free_port()
+    children = [processes.start(processes.one_of_two, rank, port, data, out, stop_at) for rank in (0, 1)]
     for child in children:
-        child.join(180)
+        child.join(600)
     assert [child.exitcode for child in children] == [0, 0]
-    first, second = (torch.load(out / f"rank-{rank}.pt") for rank in (0, 1))
+    return [torch.load(out / f"rank-{rank}.pt") for rank in (0, 1)]
+
+
+def test_two_processes_are_one_run(data, tmp_path):
+    out = tmp_path / "out"
+    first, second = two_processes(data, out)
     assert first["weights"].keys() == second["weights"].keys()
     assert all(torch.equal(first["weights"][name], second["weights"][name]) for name in first["weights"])
     saved = load_file(out / "model" / "model.safetensors")
@@ -99,3 +106,10 @@ def test_two_processes_are_one_run(data, tmp_path):
     # the held-out pairs are the same ones, shared out
     overlaps = {name: value for name, value in first["metrics"].items() if name.startswith("overlap")}
     assert overlaps.items() <= next(line for line in alone if "overlap_full" in line).items()
+
+    # a signal to one of them stops both, and both go on
+    stopped = two_processes(data, tmp_path / "parts", stop_at=4)
+    assert [kept["step"] for kept in stopped] == [4, 4]
+    resumed = two_processes(data, tmp_path / "parts")
+    assert [kept["step"] for kept in resumed] == [6, 6]
+    assert_same_run(out, tmp_path / "parts")

@@ -93,8 +93,7 @@ def test_rows_have_one_length_and_unseen_tokens_are_random():
 
 
 def test_the_same_seed_gives_the_same_start(store, tokenizer):
-    options = {"vocabulary": len(tokenizer), "window": 3, "tokens": 1000}
-    one, two = (cooccurrences(store, seed=5, **options) for _ in range(2))
+    one, two = (cooccurrences(store, vocabulary=len(tokenizer), window=3, tokens=1000, seed=5) for _ in range(2))
     assert np.array_equal(one, two)
     assert torch.equal(ppmi_svd(one, width=16, std=0.02, seed=5), ppmi_svd(two, width=16, std=0.02, seed=5))
     assert not torch.equal(ppmi_svd(one, width=16, std=0.02, seed=5), ppmi_svd(two, width=16, std=0.02, seed=6))

@@ -28,6 +28,7 @@ from ironwok.training.corpus import (
     build_store,
 )
 from ironwok.training.files import Source
+from ironwok.training.progress import Silent
 
 
 def decoded(tokenizer, tokens: np.ndarray) -> str:
@@ -118,8 +119,8 @@ def test_held_out_documents_are_a_stable_share(store, sources, tokenizer, tmp_pa
     other = build_store(sources[::-1], tmp_path / "other", tokenizer=tokenizer, held_out=0.2)
     # the choice hangs on the text, not on where it stands
     assert sorted(store.held_out[store.sources == 0]) == sorted(other.held_out[other.sources == 1])
-    one = {decoded(tokenizer, document_tokens(store, n)) for n in np.flatnonzero(store.held_out)}
-    two = {decoded(tokenizer, document_tokens(other, n)) for n in np.flatnonzero(other.held_out)}
+    one = {decoded(tokenizer, document_tokens(store, int(n))) for n in np.flatnonzero(store.held_out)}
+    two = {decoded(tokenizer, document_tokens(other, int(n))) for n in np.flatnonzero(other.held_out)}
     assert one == two
     fewer = build_store(sources, tmp_path / "fewer", tokenizer=tokenizer, held_out=0.05)
     assert set(np.flatnonzero(fewer.held_out)) < set(np.flatnonzero(store.held_out))
@@ -169,7 +170,7 @@ class DeathError(BaseException):
     """The end of the process, as far as the code under test can tell."""
 
 
-class Deadly:
+class Deadly(Silent):
     """Kills whoever reports to it."""
 
     def busy(self, what, *, done, total, note=""):
@@ -215,7 +216,7 @@ def test_who_comes_second_waits_and_uses_the_first_ones_store(tmp_path, sources,
     lock.acquire()
     heard: list[str] = []
 
-    class Waiting:
+    class Waiting(Silent):
         def busy(self, what, *, done, total, note=""):
             heard.append(what)
             if what == "waiting":  # the first one is done just now
@@ -283,7 +284,7 @@ def test_a_store_of_another_version_is_named(tmp_path, store):
 def test_the_work_is_told_of_from_nothing_to_all_of_it(tmp_path, sources, tokenizer):
     heard: list[tuple[str, int, int]] = []
 
-    class Listening:
+    class Listening(Silent):
         def busy(self, what, *, done, total, note=""):
             heard.append((what, done, total))
 

@@ -82,9 +82,10 @@ def _discard(folder: Path) -> None:
 
 
 def _to_disk(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":
+    windows = os.name == "nt"
+    if windows and path.is_dir():
         return  # Windows opens no folders
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDWR if windows else os.O_RDONLY)  # and brings to the disk what may be written alone
     try:
         os.fsync(handle)
     finally:
