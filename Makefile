@@ -6,7 +6,7 @@
 
 VENV ?= .venv
 REPORT ?= report
-LABELS ?= 科技,财经,体育,文化,健康,农业,天气
+LABELS ?= 科技,财经,体育,健康,农业,天气,教育,法律,购物,餐饮
 
 # the environment's own Python once there is one, else the first on the path that is new enough
 PYTHON ?= $(shell for p in $(VENV)/bin/python python3 python3.13 python3.12 python3.11 python; do \
@@ -38,10 +38,9 @@ $(RUN_READY) $(DEV_READY): pyproject.toml constraints.txt tools/bootstrap.py
 setup: $(DEV_READY)  ## the environment for working on Ironwok
 
 demo: $(RUN_READY)  ## read examples/documents with the shipped weights, write report/index.html
-	@$(BIN)/ironwok read examples/documents --labels "$(LABELS)" --out $(REPORT)
+	@$(BIN)/ironwok read examples/documents --labels "$(LABELS)" --calibrate --threshold 0.3 --out $(REPORT)
 	@echo
-	@echo "The report is one file that needs no network. Open it in a browser:"
-	@echo "  $(abspath $(REPORT)/index.html)"
+	@echo "Open the report in a browser; it is one file and needs no network: $(abspath $(REPORT)/index.html)"
 
 test: $(DEV_READY)  ## all tests; ARGS="tests/surface -k help" for some
 	@$(BIN)/python -m pytest $(ARGS)
