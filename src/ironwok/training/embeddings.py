@@ -56,7 +56,6 @@ def ppmi_svd(counts: np.ndarray, *, width: int, std: float, smoothing: float = 0
     """
     generator = torch.Generator().manual_seed(seed)
     counts_VV = torch.from_numpy(counts)
-    total = counts_VV.sum().clamp_min(1.0)
     rows_V1 = counts_VV.sum(dim=1, keepdim=True)
     columns_1V = counts_VV.sum(dim=0, keepdim=True) ** smoothing
     columns_1V = columns_1V / columns_1V.sum().clamp_min(1e-12)
@@ -68,8 +67,7 @@ def ppmi_svd(counts: np.ndarray, *, width: int, std: float, smoothing: float = 0
     norms_V1 = embeddings_VK.norm(dim=1, keepdim=True)
     noise_VK = torch.randn(embeddings_VK.shape, generator=generator)
     embeddings_VK = torch.where(norms_V1 > 1e-6, embeddings_VK / norms_V1.clamp_min(1e-6) * width**0.5, noise_VK)
-    unseen_V1 = (rows_V1 <= 0) | (total <= 0)
-    return torch.where(unseen_V1, noise_VK, embeddings_VK) * std
+    return torch.where(rows_V1 > 0, embeddings_VK, noise_VK) * std
 
 
 def _randomised_svd(
