@@ -10,7 +10,10 @@ The tree, so that a caller can choose how finely to catch::
     ├── ConfigError (ValueError)         a model or run configuration contradicts itself
     ├── MaskError (ValueError)           an attention mask of the wrong dtype or shape
     ├── RecipeError (ValueError)         a recipe file: unknown key, wrong type, missing value
+    ├── SchemaError (ValueError)         a schema of events, entities and relations
+    │   └── SchemaChangedError           a model or run was made with another schema
     ├── DataError                        training or evaluation data
+    │   └── AnnotationError              a file of annotated texts, or a format of one, is not usable
     ├── DocumentError                    a document on disk
     │   ├── UnreadableDocumentError      not there, no permission, binary, damaged
     │   ├── EncodingError                bytes that are no text in any likely encoding
@@ -71,8 +74,20 @@ class RecipeError(IronwokError, ValueError):
     """A recipe file has an unknown key, a wrong type or a missing value."""
 
 
+class SchemaError(IronwokError, ValueError):
+    """A schema has an unknown key, a duplicate or a contradiction, or does not know a name."""
+
+
+class SchemaChangedError(SchemaError):
+    """A model, a checkpoint or a data set was made with another schema than the one in use."""
+
+
 class DataError(IronwokError):
     """Training or evaluation data cannot be used."""
+
+
+class AnnotationError(DataError):
+    """A file of annotated texts cannot be read or written at all."""
 
 
 class DocumentError(IronwokError):

@@ -73,6 +73,155 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True)
+class Entity:
+    """A named entity: a span and its type."""
+
+    type: str
+    span: Span
+    score: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_named("entity type", self.type)
+        _check_score("entity", self.type, self.score)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"type": self.type} | self.span.to_dict() | {"score": self.score}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Entity:
+        """The inverse of `to_dict`. Raises KeyError, TypeError or InputError for a record that is none."""
+        return cls(record["type"], _span_of(record), record.get("score", 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A relation from a subject to an object."""
+
+    predicate: str
+    subject: Span
+    object: Span
+    score: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_named("predicate", self.predicate)
+        _check_score("relation", self.predicate, self.score)
+
+    def to_dict(self) -> dict[str, Any]:
+        ends = {"subject": self.subject.to_dict(), "object": self.object.to_dict()}
+        return {"predicate": self.predicate} | ends | {"score": self.score}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Relation:
+        """The inverse of `to_dict`. Raises as `Entity.from_dict` does."""
+        subject, object_ = Span(**record["subject"]), Span(**record["object"])
+        return cls(record["predicate"], subject, object_, record.get("score", 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What fills a role of an event.
+
+    span: where it stands; for an enumerated role the trigger that it was read from, None where the event has none.
+    value: of an enumerated role, one of the values that the schema lists; else None.
+    """
+
+    role: str
+    span: Span | None
+    score: float = 1.0
+    value: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_named("role", self.role)
+        _check_score("argument", self.role, self.score)
+        if self.span is None and self.value is None:
+            raise InputError(f"an argument of role {self.role!r} has neither a span nor a value")
+
+    @property
+    def text(self) -> str:
+        """The value of an enumerated role, else the words of the span."""
+        if self.value is not None:
+            return self.value
+        assert self.span is not None
+        return self.span.text
+
+    def to_dict(self) -> dict[str, Any]:
+        record: dict[str, Any] = {"role": self.role}
+        if self.value is not None:
+            record["value"] = self.value
+        return record | (self.span.to_dict() if self.span else {}) | {"score": self.score}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Argument:
+        """The inverse of `to_dict`. Raises as `Entity.from_dict` does."""
+        span = _span_of(record) if "start" in record else None
+        return cls(record["role"], span, record.get("score", 1.0), record.get("value"))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: its type, its trigger where it has one, and the arguments that belong together.
+
+    score: of the event as a whole; trigger_score: of the trigger alone.
+    unlinked: pairs of members that belong to the event although the model did not link them (tolerant decoding only),
+    as indices into ``arguments``, -1 for the trigger, the smaller first. Without such pairs the event is a clique.
+    """
+
+    type: str
+    arguments: tuple[Argument, ...] = ()
+    trigger: Span | None = None
+    score: float = 1.0
+    trigger_score: float = 1.0
+    unlinked: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_named("event type", self.type)
+        _check_score("event", self.type, self.score)
+        _check_score("trigger of event", self.type, self.trigger_score)
+        lowest = 0 if self.trigger is None else -1
+        for first, second in self.unlinked:
+            if not lowest <= first < second < len(self.arguments):
+                raise InputError(
+                    f"event {self.type!r}: unlinked pair ({first}, {second}) is not two members in order, from "
+                    f"{lowest} to {len(self.arguments) - 1}"
+                )
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Trigger and arguments that stand in the text, in the order of the text, each place once."""
+        found = {argument.span for argument in self.arguments} | {self.trigger}
+        return tuple(sorted((span for span in found if span is not None), key=lambda span: (span.start, span.end)))
+
+    def moved(self, by: int) -> Event:
+        """The same event with all offsets shifted, as from a passage to its document."""
+        arguments = tuple(
+            replace(argument, span=argument.span and _moved(argument.span, by)) for argument in self.arguments
+        )
+        return replace(self, arguments=arguments, trigger=self.trigger and _moved(self.trigger, by))
+
+    def to_dict(self) -> dict[str, Any]:
+        record: dict[str, Any] = {"type": self.type, "score": self.score}
+        if self.trigger is not None:
+            record["trigger"] = self.trigger.to_dict() | {"score": self.trigger_score}
+        record["arguments"] = [argument.to_dict() for argument in self.arguments]
+        if self.unlinked:
+            record["unlinked"] = [list(pair) for pair in self.unlinked]
+        return record
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Event:
+        """The inverse of `to_dict`. Raises as `Entity.from_dict` does."""
+        trigger = record.get("trigger")
+        return cls(
+            type=record["type"],
+            arguments=tuple(Argument.from_dict(argument) for argument in record.get("arguments", ())),
+            trigger=_span_of(trigger) if trigger else None,
+            score=record.get("score", 1.0),
+            trigger_score=trigger.get("score", 1.0) if trigger else 1.0,
+            unlinked=tuple((first, second) for first, second in record.get("unlinked", ())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PassageResult:
     """One passage of a document and what the readers found in it.
 
@@ -248,3 +397,17 @@ class Report:
 
 def _moved(span: Span, by: int) -> Span:
     return Span(span.start + by, span.end + by, span.text)
+
+
+def _span_of(record: Mapping[str, Any]) -> Span:
+    return Span(record["start"], record["end"], record["text"])
+
+
+def _check_named(what: str, name: str) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"{what} {name!r} is blank")
+
+
+def _check_score(what: str, name: str, score: float) -> None:
+    if not 0.0 <= score <= 1.0:  # false for NaN too
+        raise InputError(f"{what} {name!r} has score {score}, which is not in [0, 1]")

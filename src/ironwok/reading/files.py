@@ -1,45 +1,18 @@
-"""Files that outlive an accident: lines appended whole, files replaced whole, files known again by their content."""
+"""Files that outlive an accident: lines appended whole, files known again by their content."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ironwok.errors import OutputError, UnreadableDocumentError
-
-
-def json_line(record: Any) -> bytes:
-    """One line of JSON in UTF-8. Half a surrogate pair, which UTF-8 cannot hold, becomes the JSON escape of itself."""
-    return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Trouble with the disk inside the block becomes an OutputError that names the file."""
-    try:
-        yield
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def replace_file(path: Path, data: bytes | Iterable[bytes]) -> None:
-    """Put new content in the place of a file at once: whoever looks sees the old or the new, never a part."""
-    new = path.with_name(f".{path.name}.new")
-    with writing(path):
-        with new.open("wb") as file:
-            file.writelines([data] if isinstance(data, bytes) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
+from ironwok.files import json_line, replace_file, writing
 
 
 class LineLog:

@@ -23,7 +23,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ironwok.errors import ConfigError, InputError, OutputError
-from ironwok.reading.files import FileIdentity, LineLog, json_line, replace_file, writing
+from ironwok.files import json_line, replace_file, writing
+from ironwok.reading.files import FileIdentity, LineLog
 from ironwok.results import DocumentResult, PassageResult, Skip
 
 FORMAT = 1

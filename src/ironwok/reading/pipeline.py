@@ -16,10 +16,11 @@ from typing import Any
 
 from ironwok import __version__
 from ironwok.errors import ConfigError, DocumentError, InputError, NoDocumentsError, OutputError
+from ironwok.files import replace_file
 from ironwok.reading import html
 from ironwok.reading.ahead import CutDocument, ReadAhead
 from ironwok.reading.events import Advanced, Observer, Planned, Skipped, Stopped
-from ironwok.reading.files import FileIdentity, replace_file
+from ironwok.reading.files import FileIdentity
 from ironwok.reading.journal import Journal
 from ironwok.reading.readers import LabelReader, PassageReader
 from ironwok.reading.sources import DEFAULT_MAX_CHARS, SourceOptions, list_files, open_file, passages_of
