@@ -25,6 +25,9 @@ The tree, so that a caller can choose how finely to catch::
     │   │   └── DamagedCheckpointError   a checkpoint of a run that is not as it was written
     │   ├── MissingHeadError             the model lacks the head that the task needs
     │   └── SelfCheckError               the model cannot tell consecutive from shuffled sentences
+    ├── HomeError                        home: a device, a way to it, or what was asked of it
+    │   ├── WayError                     a way out did not work: no answer, refused, not there
+    │   └── MainsHeldError               the mains were not cut, because it was not proven to be safe
     ├── OutputError (OSError)            results cannot be written (full disk, no permission)
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 
@@ -132,6 +135,18 @@ class MissingHeadError(ModelError):
 
 class SelfCheckError(ModelError):
     """The model cannot tell consecutive sentences from shuffled ones."""
+
+
+class HomeError(IronwokError):
+    """Something about home: a device, a way to it, or what was asked of it."""
+
+
+class WayError(HomeError):
+    """A way out did not work: the device does not answer, refuses, or is not there."""
+
+
+class MainsHeldError(HomeError):
+    """The mains were not cut, because it was not proven to be safe."""
 
 
 class OutputError(IronwokError, OSError):
