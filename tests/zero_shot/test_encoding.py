@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwok.errors import ModelError, TextTooLongError
-from ironwok.zero_shot.encoding import PairEncoder, buckets, layout_of, unique
+from ironwok.text.inputs import buckets, layout_of
+from ironwok.zero_shot.encoding import PairEncoder, unique
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 from ironwok.errors import InputError, LongTextWarning
+from ironwok.progress import progress_bar
 from ironwok.results import Classification
 from ironwok.zero_shot.answering import against_candidates, against_samples, chunks_of
 from ironwok.zero_shot.cost import CostEstimate, estimate
 from ironwok.zero_shot.mapping import WindowReduction
 from ironwok.zero_shot.pairs import Position, Scorer, check_texts
-from ironwok.zero_shot.progress import progress_bar
 from ironwok.zero_shot.question import Protocol, Question, check_protocol, make_question, make_reader, make_shortlist
 from ironwok.zero_shot.reader import Overflow, Reader
 from ironwok.zero_shot.registry import DEFAULT_MODEL, ScorerOptions, load_scorer

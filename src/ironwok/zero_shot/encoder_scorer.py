@@ -14,7 +14,8 @@ import numpy as np
 
 from ironwok.errors import InputError, LongTextWarning
 from ironwok.results import Span
-from ironwok.zero_shot.encoding import PairEncoder, Progress, buckets, longest_input, unique
+from ironwok.text.inputs import buckets, longest_input
+from ironwok.zero_shot.encoding import PairEncoder, Progress, unique
 from ironwok.zero_shot.mapping import log_odds
 from ironwok.zero_shot.pairs import Pair, Position, Prompt
 

@@ -5,17 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ironwok.errors import CheckpointError, InputError, MissingHeadError
+from ironwok.errors import CheckpointError, MissingHeadError
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-DTYPES = ("float32", "bfloat16", "float16", "auto")
-
-# What Linux calls a processor's instructions for bfloat16, on x86 and on ARM. Without them it is slower than float32.
-_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-_PROCESSOR = Path("/proc/cpuinfo")
 
 
 def load_encoder(
@@ -27,6 +20,7 @@ def load_encoder(
     for a device or number format that is not there.
     """
     from ironwok.models import load_model, resolve_model
+    from ironwok.models.devices import pick_device, pick_dtype
 
     where = pick_device(device)
     precision = pick_dtype(dtype, where)
@@ -40,6 +34,7 @@ def load_inference_model(
     from transformers import AutoModelForSequenceClassification
 
     from ironwok.models import resolve_model
+    from ironwok.models.devices import pick_device, pick_dtype
     from ironwok.models.loading import quiet, read_config
 
     source, where = resolve_model(model), pick_device(device)
@@ -78,39 +73,3 @@ def tokenizer_of(source: str) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{source} has no tokenizer that can be read: {error}") from error
-
-
-def pick_device(device: str | None) -> torch.device:
-    """The device by name; for None a GPU where there is one."""
-    import torch
-
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        picked = torch.device(device)
-    except RuntimeError as error:
-        raise InputError(f"device is {device!r}; it is 'cpu', 'cuda', 'cuda:1', ...") from error
-    if picked.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device is {device!r}, but torch sees no GPU here: leave it out or pass device='cpu'")
-    return picked
-
-
-def pick_dtype(dtype: str | None, device: torch.device) -> torch.dtype:
-    """The number format by name, float32 for None; "auto" is bfloat16 where the device computes in it, else float32."""
-    import torch
-
-    if dtype is not None and dtype not in DTYPES:
-        raise InputError(f"dtype is {dtype!r}; it is one of {', '.join(DTYPES)}")
-    if dtype == "auto":
-        dtype = "bfloat16" if _computes_in_bfloat16(device) else "float32"
-    return getattr(torch, dtype or "float32")
-
-
-def _computes_in_bfloat16(device: torch.device) -> bool:
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    if device.type != "cpu" or not _PROCESSOR.is_file():
-        return False
-    return not _BFLOAT16_FLAGS.isdisjoint(_PROCESSOR.read_text(encoding="utf-8").split())
