@@ -17,6 +17,8 @@ _EXPORTS = {
     "Role": "ironwok.events.schema",
     "Schema": "ironwok.events.schema",
     "infer_schema": "ironwok.events.schema",
+    "read_annotations": "ironwok.events.formats",
+    "write_annotations": "ironwok.events.formats",
     "load_schema": "ironwok.events.schema_files",
     "save_schema": "ironwok.events.schema_files",
 }

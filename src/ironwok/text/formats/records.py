@@ -13,7 +13,7 @@ from typing import Any
 from ironwok.errors import EncodingError, UnreadableDocumentError
 from ironwok.text.characters import without_surrogates
 from ironwok.text.formats.fields import SAMPLED_RECORDS, text_name, title_name
-from ironwok.text.formats.files import read_lines, read_text
+from ironwok.text.formats.files import read_lines, read_text, unpacked_name
 from ironwok.text.formats.values import Document, ReadOptions, Scalar, Skip
 
 _SPACE = re.compile(r"[ \t\r\n\ufeff]*")
@@ -22,6 +22,8 @@ _BETWEEN = re.compile(r"[ \t\r\n,]*")
 
 @dataclass(frozen=True, slots=True)
 class Record:
+    """A JSON value and the line at which it starts, from 1. replaced: broken bytes that became U+FFFD."""
+
     value: Any
     line: int
     encoding: str
@@ -29,7 +31,9 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class _Broken:
+class BrokenRecord:
+    """A record that is no JSON. error: where the reason is its encoding."""
+
     reason: str
     line: int
     error: EncodingError | None = None
@@ -44,10 +48,19 @@ def read_json(path: Path, options: ReadOptions) -> Iterator[Document | Skip]:
     yield from _documents(path, _records_of_file(path, options), options)
 
 
-def _records_of_lines(path: Path, options: ReadOptions) -> Iterator[Record | _Broken]:
+def json_records(path: Path, options: ReadOptions) -> Iterator[Record | BrokenRecord]:
+    """The values of a file of JSON lines, or of a .json file, packed or not, as a stream.
+
+    Raises UnreadableDocumentError or EncodingError for a file that cannot be read at all.
+    """
+    read = _records_of_file if unpacked_name(path).suffix.lower() == ".json" else _records_of_lines
+    yield from read(path, options)
+
+
+def _records_of_lines(path: Path, options: ReadOptions) -> Iterator[Record | BrokenRecord]:
     for number, decoded in read_lines(path, options):
         if isinstance(decoded, EncodingError):
-            yield _Broken(str(decoded), number, decoded)
+            yield BrokenRecord(str(decoded), number, decoded)
             continue
         text = decoded.text.strip(" \t\r\n\ufeff")
         if not text:
@@ -55,14 +68,14 @@ def _records_of_lines(path: Path, options: ReadOptions) -> Iterator[Record | _Br
         try:
             value = json.loads(text)
         except json.JSONDecodeError as error:
-            yield _Broken(f"no JSON: {error.msg} at column {error.colno}", number)
+            yield BrokenRecord(f"no JSON: {error.msg} at column {error.colno}", number)
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, nesting beyond all reason
-            yield _Broken(f"no usable JSON ({error})", number)
+            yield BrokenRecord(f"no usable JSON ({error})", number)
         else:
             yield Record(value, number, decoded.encoding, decoded.replaced)
 
 
-def _records_of_file(path: Path, options: ReadOptions) -> Iterator[Record | _Broken]:
+def _records_of_file(path: Path, options: ReadOptions) -> Iterator[Record | BrokenRecord]:
     """Decodes one record at a time, so that only the file's text is held, not all its records."""
     decoded = read_text(path, options)
     text = decoded.text
@@ -79,18 +92,18 @@ def _records_of_file(path: Path, options: ReadOptions) -> Iterator[Record | _Bro
         try:
             value, end = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
-            yield _Broken(
+            yield BrokenRecord(
                 f"no JSON: {error.msg} (line {error.lineno}, column {error.colno}), reading stopped there", line
             )
             return
         except (ValueError, RecursionError) as error:
-            yield _Broken(f"no usable JSON ({error}), reading stopped there", line)
+            yield BrokenRecord(f"no usable JSON ({error}), reading stopped there", line)
             return
         yield Record(value, line, decoded.encoding, replaced)
         replaced = 0  # which record they are in is unknown: reported once
         position = _end(_BETWEEN if in_array else _SPACE, text, end)
     if in_array and position >= len(text):
-        yield _Broken("the array is not closed: the file was cut off", line)
+        yield BrokenRecord("the array is not closed: the file was cut off", line)
 
 
 def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
@@ -99,7 +112,7 @@ def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
     return match.end()
 
 
-def _documents(path: Path, records: Iterator[Record | _Broken], options: ReadOptions) -> Iterator[Document | Skip]:
+def _documents(path: Path, records: Iterator[Record | BrokenRecord], options: ReadOptions) -> Iterator[Document | Skip]:
     head = list(itertools.islice(records, SAMPLED_RECORDS))
     sampled = [_flat(item.value) for item in head if isinstance(item, Record) and isinstance(item.value, dict)]
     names = list(dict.fromkeys(name for fields in sampled for name in fields))
@@ -110,7 +123,7 @@ def _documents(path: Path, records: Iterator[Record | _Broken], options: ReadOpt
             f"{path}: no key {options.text_field!r}; the records have {', '.join(names) or 'none'}"
         )
     for index, item in enumerate(itertools.chain(head, records)):
-        if isinstance(item, _Broken):
+        if isinstance(item, BrokenRecord):
             error = item.error or UnreadableDocumentError(f"{path}, line {item.line}: {item.reason}")
             yield Skip(str(path), error, index, item.line)
         else:
