@@ -7,9 +7,9 @@
     graph             -> groups     its maximal cliques: nodes that are all linked with each other are one event
 
 Source: GPLinker, kexue.fm 8926. Differs in three ways. Cliques come from `networkx.find_cliques`, not from a recursion
-that grows exponentially on easy graphs. Nodes of the graph are (class, span) and never linked with themselves, so that a
-span with two roles is two nodes, linked where the score of the span with itself is above 0, and an event is found once.
-And two nodes that cannot be in one event (`exclusive`) are never linked: two triggers, or two values of one role.
+that grows exponentially on easy graphs. Nodes of the graph are (class, span) and never linked with themselves, so that
+a span with two roles is two nodes, linked where the score of the span with itself is above 0, and an event is found
+once. And two nodes that cannot be in one event (`exclusive`) are never linked: two triggers, or two values of one role.
 """
 
 # C classes, L tokens, N nodes

@@ -1,6 +1,7 @@
 """The Hugging Face face of :mod:`ironwok.nn`: RoFormerV2 configurations, model classes, loading.
 
-Importing this package registers the classes with the Auto classes of ``transformers``, under "roformer_v2".
+Importing this package registers the classes with the Auto classes of ``transformers``, under "roformer_v2" and
+"gplinker".
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from transformers import (
 
 from ironwok.models.bundled import DEFAULT_MODEL, bundled_names, resolve_model
 from ironwok.models.configuration import RoFormerV2Config
+from ironwok.models.gplinker import GPLinkerConfig, GPLinkerModel, GPLinkerOutput
 from ironwok.models.heads import (
     RoFormerV2ForMaskedLM,
     RoFormerV2ForMultipleChoice,
@@ -37,6 +39,9 @@ from ironwok.models.roformer_v2 import (
 
 __all__ = [
     "DEFAULT_MODEL",
+    "GPLinkerConfig",
+    "GPLinkerModel",
+    "GPLinkerOutput",
     "RoFormerV2Config",
     "RoFormerV2ForMaskedLM",
     "RoFormerV2ForMultipleChoice",
@@ -55,6 +60,8 @@ __all__ = [
 ]
 
 AutoConfig.register("roformer_v2", RoFormerV2Config, exist_ok=True)
+AutoConfig.register("gplinker", GPLinkerConfig, exist_ok=True)
+AutoModel.register(GPLinkerConfig, GPLinkerModel, exist_ok=True)
 for _auto, _model in {
     AutoModel: RoFormerV2Model,
     AutoModelForPreTraining: RoFormerV2ForPreTraining,

@@ -85,6 +85,14 @@ class PointerParts(NamedTuple):
         return self.pair[:, None] + self.start[..., None] + self.end[:, :, None, :]
 
 
+class KindLinear(nn.Linear):
+    """Tells the classes of an `EfficientGlobalPointer`: one score for the first token of a span, one for its last."""
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        nn.init.constant_(self.bias, STARTING_BIAS)
+
+
 class EfficientGlobalPointer(nn.Module):
     """Queries and keys that all classes share: 4E parameters a class. Arguments as of `GlobalPointer`."""
 
@@ -95,7 +103,7 @@ class EfficientGlobalPointer(nn.Module):
         _check(classes, head_width, rotary)
         self.classes, self.head_width, self.triangle = classes, head_width, triangle
         self.dense = nn.Linear(width, 2 * head_width)
-        self.kinds = nn.Linear(2 * head_width, 2 * classes)
+        self.kinds = KindLinear(2 * head_width, 2 * classes)
         self.rotary = Rotary(head_width) if rotary else None
 
     def parts(self, hidden_BLD: Tensor, usable_BL: Tensor) -> PointerParts:
@@ -124,13 +132,6 @@ def cells(usable_BL: Tensor, *, triangle: bool) -> Tensor:
     """Which pairs of tokens can be a span: boolean [B, L, L]."""
     allowed = usable_BL[:, :, None] & usable_BL[:, None, :]
     return allowed.triu() if triangle else allowed
-
-
-def pointer_values(module: nn.Module) -> None:
-    """Starting values for the class biases of an `EfficientGlobalPointer`; other modules are left alone."""
-    if isinstance(module, EfficientGlobalPointer):
-        with torch.no_grad():
-            module.kinds.bias.fill_(STARTING_BIAS)
 
 
 def _turned(part_BLCE: Tensor, rotary: Rotary | None) -> Tensor:
