@@ -7,11 +7,11 @@ import asyncio
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from simulated_room import Room
 
 from ironwok.home.actions import Action, Command, Ending, Outcome
 from ironwok.home.clock import VirtualLoop
 from ironwok.home.simulator.world import Power, Traits
-from world import Room
 
 
 class AnyEvening(RuleBasedStateMachine):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from simulated_room import Room
 
 from ironwok.errors import ConfigError
 from ironwok.home.actions import Action, Command, Ending
@@ -14,7 +15,6 @@ from ironwok.home.mains import MainsSettings
 from ironwok.home.planner import Planner, PlannerSettings
 from ironwok.home.scenes import SceneSettings
 from ironwok.home.simulator.world import Power, Traits
-from world import Room
 
 
 def play(scenario, **room):
