@@ -37,6 +37,8 @@ Warnings, raised through ``warnings.warn``, for what goes on but ought to be kno
     ├── SelfCheckWarning                 a next-sentence model answers at random
     ├── LongTextWarning                  texts were longer than the model takes, and what became of them
     ├── DataWarning                      training data that is not used, and why
+    ├── DecodingWarning                  scores that make no sense were decoded up to a bound
+    ├── LanguageWarning                  text in a language that the model hardly knows
     └── CheckpointWarning                a damaged checkpoint is passed over for an earlier one
 
 Messages name the value, the bound and the way out. Anything else that escapes is a bug of ours.
@@ -179,6 +181,14 @@ class LongTextWarning(IronwokWarning):
 
 class DataWarning(IronwokWarning):
     """Training or held-out data that is not used."""
+
+
+class LanguageWarning(IronwokWarning):
+    """Text in a language that the model hardly knows."""
+
+
+class DecodingWarning(IronwokWarning):
+    """A model found so much in a text that decoding stopped at a bound; the best was kept."""
 
 
 class CheckpointWarning(IronwokWarning):

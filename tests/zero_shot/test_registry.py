@@ -13,13 +13,13 @@ from ironwok.errors import (
     SelfCheckError,
     SelfCheckWarning,
 )
+from ironwok.models import devices
 from ironwok.zero_shot import (
     NSPScorer,
     PETScorer,
     ScorerOptions,
     ZeroShotClassifier,
     load_scorer,
-    loading,
     registry,
     scorer_names,
 )
@@ -105,10 +105,10 @@ def test_half_precision_moves_scores_only_a_little(nsp_folder, nsp_scorer):
 def test_auto_takes_half_precision_only_where_the_processor_has_it(flags, expected, tmp_path, monkeypatch):
     processor = tmp_path / "cpuinfo"
     processor.write_text(f"flags : fpu {flags}\n", encoding="utf-8")
-    monkeypatch.setattr(loading, "_PROCESSOR", processor)
-    assert loading.pick_dtype("auto", torch.device("cpu")) == expected
-    monkeypatch.setattr(loading, "_PROCESSOR", tmp_path / "nothing")
-    assert loading.pick_dtype("auto", torch.device("cpu")) == torch.float32
+    monkeypatch.setattr(devices, "_PROCESSOR", processor)
+    assert devices.pick_dtype("auto", torch.device("cpu")) == expected
+    monkeypatch.setattr(devices, "_PROCESSOR", tmp_path / "nothing")
+    assert devices.pick_dtype("auto", torch.device("cpu")) == torch.float32
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""Whether the sources settle an answer: three signs that they do not, from numbers that decoding has anyway.
+
+The bounds were measured, not guessed: benchmarks/long_context_qa.py asks every question with and without the paragraph
+that answers it. docs/ask.md has the figures, and where this fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where doubt begins.
+
+    lift: nats per token of the question that the best context must add. tie: how many nats the best must be ahead of
+    the second. jumps: share of the answer's tokens, from the second on, that come from another context than the one
+    before.
+    """
+
+    lift: float
+    tie: float
+    jumps: float
+
+
+# for SmolLM2-135M-Instruct; other models: the same scale, other figures
+DEFAULT_BOUNDS = Bounds(lift=0.35, tie=1.0, jumps=0.5)
+
+
+def doubts(
+    lift: Sequence[float], contexts: Sequence[int], *, question_tokens: int, bounds: Bounds = DEFAULT_BOUNDS
+) -> tuple[str, ...]:
+    """The codes of `ironwok.results.Answer`, in a fixed order.
+
+    lift: r_k of every context, nats. contexts: of the answer's tokens, in order. question_tokens: over which the lift
+    was summed.
+    """
+    found = []
+    ranked = sorted(lift, reverse=True)
+    if ranked[0] < bounds.lift * question_tokens:
+        found.append("unrelated")
+    if len(ranked) > 1 and ranked[0] - ranked[1] < bounds.tie:
+        found.append("tie")
+    if jumps(contexts) > bounds.jumps:
+        found.append("jumping")
+    return tuple(found)
+
+
+def jumps(contexts: Sequence[int]) -> float:
+    """Share of tokens, from the second on, whose context is not that of the one before; 0 for fewer than two."""
+    pairs = list(zip(contexts, contexts[1:], strict=False))
+    return sum(a != b for a, b in pairs) / len(pairs) if pairs else 0.0
