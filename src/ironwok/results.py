@@ -222,6 +222,128 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A stretch of text that was read for an answer.
+
+    context: number of its text in the list that was asked, from 0; document, record: where that is from, as in
+    DocumentResult, else None. span: the stretch; offsets in that text.
+    lift: how many nats likelier the question is behind it than alone. posterior: how probable it is, by its lift, that
+    this stretch is the one that the question is about; all that were read sum to 1. share: of the answer's tokens,
+    those drawn from it, in [0, 1].
+    evidence: where the answer stands in it word for word, else None.
+    """
+
+    context: int
+    span: Span
+    lift: float
+    posterior: float
+    share: float
+    document: str | None = None
+    record: int | None = None
+    evidence: Span | None = None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.lift):
+            raise InputError(f"the lift of a source is not finite: {self.lift}")
+        _check_score("posterior of source", str(self.context), self.posterior)
+        _check_score("share of source", str(self.context), self.share)
+
+    def to_dict(self) -> dict[str, Any]:
+        record: dict[str, Any] = {"context": self.context, "document": self.document, "record": self.record}
+        record |= self.span.to_dict()
+        record |= {"lift": self.lift, "posterior": self.posterior, "share": self.share}
+        if self.evidence is not None:
+            record["evidence"] = self.evidence.to_dict()
+        return record
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Source:
+        """The inverse of `to_dict`. Raises KeyError, TypeError or InputError for a record that is none."""
+        evidence = record.get("evidence")
+        return cls(
+            context=record["context"],
+            span=_span_of(record),
+            lift=record["lift"],
+            posterior=record["posterior"],
+            share=record["share"],
+            document=record["document"],
+            record=record["record"],
+            evidence=_span_of(evidence) if evidence else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerToken:
+    """A token of an answer: ``answer.text[start:end]``, empty where it only begins a character.
+
+    source: number in ``Answer.sources`` of the stretch it was drawn from.
+    """
+
+    start: int
+    end: int
+    source: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer to a question about texts.
+
+    sources: the stretches that were followed to the end, most of the answer first. tokens: in order; their texts joined
+    are the answer's. parts: how many stretches were read in all.
+    doubts: why the sources do not settle the answer, as codes; empty where they do. "unrelated": no text makes the
+    question likelier; "tie": several explain it equally well; "jumping": the answer keeps changing its source.
+    finished: the answer ended by itself; else it ran out of room.
+    """
+
+    question: str
+    text: str
+    tokens: tuple[AnswerToken, ...]
+    sources: tuple[Source, ...]
+    parts: int
+    doubts: tuple[str, ...] = ()
+    finished: bool = True
+
+    def __post_init__(self) -> None:
+        place = 0
+        for token in self.tokens:
+            if not place == token.start <= token.end <= len(self.text):
+                raise InputError(f"token [{token.start}, {token.end}) does not follow on {place} in {len(self.text)}")
+            if not 0 <= token.source < len(self.sources):
+                raise InputError(f"a token is of source {token.source}, there are {len(self.sources)}")
+            place = token.end
+
+    @property
+    def settled(self) -> bool:
+        """Whether the sources settle the answer, as far as can be told."""
+        return not self.doubts
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "question": self.question,
+            "answer": self.text,
+            "settled": self.settled,
+            "doubts": list(self.doubts),
+            "finished": self.finished,
+            "parts": self.parts,
+            "tokens": [[token.start, token.end, token.source] for token in self.tokens],
+            "sources": [source.to_dict() for source in self.sources],
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Answer:
+        """The inverse of `to_dict`. Raises KeyError, TypeError or InputError for a record that is none."""
+        return cls(
+            question=record["question"],
+            text=record["answer"],
+            tokens=tuple(AnswerToken(*token) for token in record["tokens"]),
+            sources=tuple(Source.from_dict(source) for source in record["sources"]),
+            parts=record["parts"],
+            doubts=tuple(record["doubts"]),
+            finished=record["finished"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PassageResult:
     """One passage of a document and what the readers found in it.
 
@@ -232,6 +354,7 @@ class PassageResult:
     that the passages of a document joined with what stands before them are the document again.
     classification: labels of the passage; its ``evidence`` counts from the start of the passage. None where no labels
     were asked for.
+    events: offsets in the document's text. None where no events were asked for, () where none was found.
     """
 
     document: str
@@ -241,6 +364,7 @@ class PassageResult:
     before: str = ""
     page: int | None = None
     classification: Classification | None = None
+    events: tuple[Event, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As written to ``results.jsonl``; all offsets there, the evidence's too, are in the document's text."""
@@ -254,6 +378,8 @@ class PassageResult:
             record |= self.classification.to_dict()
             if (evidence := self.classification.evidence) is not None:
                 record["evidence"] = _moved(evidence, self.span.start).to_dict()
+        if self.events is not None:
+            record["events"] = [event.to_dict() for event in self.events]
         return record
 
     @classmethod
@@ -270,6 +396,7 @@ class PassageResult:
                 abstained=record["label"] is None,
                 evidence=_moved(Span(**evidence), -span.start) if evidence else None,
             )
+        events = record.get("events")
         return cls(
             document=record["document"],
             record=record["record"],
@@ -278,6 +405,7 @@ class PassageResult:
             before=record.get("before", ""),
             page=record.get("page"),
             classification=classification,
+            events=None if events is None else tuple(Event.from_dict(event) for event in events),
         )
 
 
@@ -305,6 +433,11 @@ class DocumentResult:
         """The document's text up to the end of its last passage."""
         return "".join(piece for passage in self.passages for piece in (passage.before, passage.span.text))
 
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The events of all passages, in their order; offsets in the document's text."""
+        return tuple(event for passage in self.passages for event in passage.events or ())
+
     def to_dict(self) -> dict[str, Any]:
         """As written to ``documents.jsonl``: without the passages, which ``results.jsonl`` holds."""
         record: dict[str, Any] = {"document": self.document, "record": self.record}
@@ -317,6 +450,8 @@ class DocumentResult:
             record["replaced"] = self.replaced
         if self.classification is not None:
             record |= self.classification.to_dict()
+        if any(passage.events is not None for passage in self.passages):
+            record["events"] = len(self.events)
         if self.metadata:
             record["metadata"] = dict(self.metadata)
         return record
@@ -356,23 +491,39 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
+class EventsAsked:
+    """What a reading looked for in the way of events.
+
+    model: that found them. types: event types, each with its roles, in the order of the schema.
+    descriptions: for people, of event types by name and of roles by "type/role"; not all have one.
+    """
+
+    model: str
+    types: tuple[tuple[str, tuple[str, ...]], ...]
+    descriptions: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything that one reading found.
 
-    labels: the candidate labels in the order in which they were given.
     folder: where the files of the report lie.
     sources: the files and folders that were asked for, as they were given.
+    labels: the candidate labels in the order in which they were given; empty where none were. multi_label, threshold,
+    model, templates: how the passages were sorted into them; without labels, model is "".
+    events: what events were looked for; None where none were.
     """
 
     documents: tuple[DocumentResult, ...]
     skipped: tuple[Skip, ...]
-    labels: tuple[str, ...]
-    multi_label: bool
-    threshold: float | None
-    model: str
-    templates: tuple[str, ...]
     folder: Path
     sources: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    multi_label: bool = False
+    threshold: float | None = None
+    model: str = ""
+    templates: tuple[str, ...] = ()
+    events: EventsAsked | None = None
 
     @property
     def passages(self) -> Iterator[PassageResult]:

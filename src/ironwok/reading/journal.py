@@ -6,6 +6,7 @@
     files.jsonl       which files were begun and which are done, with size, time and hash
     run.json          what was asked for; a run with other settings refuses to mix its results in
     index.html        the page (written by the pipeline)
+    events.csv        a line for every event, where events were asked for (written by the pipeline)
 
 The first four only grow while a run lasts; a line that the end of a process cut short is left out. A file counts as
 done by its line in ``files.jsonl``. Of the file that was being read, whole chunks of passages are kept, so that the
@@ -29,7 +30,7 @@ from ironwok.results import DocumentResult, PassageResult, Skip
 
 FORMAT = 1
 MADE_BY = "ironwok read"
-OUTPUTS = ("results.jsonl", "documents.jsonl", "skipped.jsonl", "files.jsonl", "run.json", "index.html")
+OUTPUTS = ("results.jsonl", "documents.jsonl", "skipped.jsonl", "files.jsonl", "run.json", "index.html", "events.csv")
 _START_OVER = "pass --fresh (fresh=True) to read everything anew, or choose another --out"
 
 

@@ -12,19 +12,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ironwok import __version__
 from ironwok.errors import ConfigError, DocumentError, InputError, NoDocumentsError, OutputError
 from ironwok.files import replace_file
 from ironwok.reading import html
 from ironwok.reading.ahead import CutDocument, ReadAhead
+from ironwok.reading.event_reader import EventReader
 from ironwok.reading.events import Advanced, Observer, Planned, Skipped, Stopped
 from ironwok.reading.files import FileIdentity
 from ironwok.reading.journal import Journal
 from ironwok.reading.readers import LabelReader, PassageReader
 from ironwok.reading.sources import DEFAULT_MAX_CHARS, SourceOptions, list_files, open_file, passages_of
 from ironwok.results import DocumentResult, PassageResult, Report, Skip
+
+if TYPE_CHECKING:
+    from ironwok.events import Schema
 
 # how long to look ahead before the first passage is read
 LOOK_AHEAD_SECONDS = 3.0
@@ -34,7 +38,8 @@ LANGUAGES = ("en", "zh")
 def read(
     paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
     *,
-    labels: Any,
+    labels: Any = None,
+    schema: str | os.PathLike[str] | Schema | None = None,
     out: str | os.PathLike[str] = "report",
     label_separator: str | None = None,
     template: str | Sequence[str] | None = None,
@@ -46,6 +51,7 @@ def read(
     device: str | None = None,
     dtype: str | None = None,
     batch_size: int = 64,
+    event_model: str | os.PathLike[str] | None = None,
     max_chars: int = DEFAULT_MAX_CHARS,
     text_field: str | None = None,
     title_field: str | None = None,
@@ -53,17 +59,21 @@ def read(
     fresh: bool = False,
     language: str = "en",
     classifier: Any = None,
+    extractor: Any = None,
     on_event: Observer | None = None,
 ) -> Report:
-    """Read files and folders, sort every passage into labels, and leave a report in a folder.
+    """Read files and folders, sort every passage into labels, find events in it, and leave a report in a folder.
 
     paths: files and folders of .txt .md .html .pdf .docx .csv .jsonl and their relatives.
-    labels … batch_size, classifier: see `LabelReader`. max_chars … encoding: see `SourceOptions`.
+    labels, label_separator … batch_size, classifier: see `LabelReader`; None: no labels.
+    schema, event_model, extractor: see `EventReader`; all None: no events. At least one of both kinds is asked for.
+    max_chars … encoding: see `SourceOptions`.
     out: folder of the report. Where an earlier run with the same settings was interrupted, this one goes on; finished
     files that have not changed are not read again. fresh: start over instead.
     language: "en" or "zh", what the page opens in. on_event: told what lies ahead, what is done, what is skipped.
 
-    Writes results.jsonl, documents.jsonl, skipped.jsonl, files.jsonl, run.json and index.html. Offsets index the text
+    Writes results.jsonl, documents.jsonl, skipped.jsonl, files.jsonl, run.json and index.html, and events.csv where
+    events were asked for. Offsets index the text
     of the document as extracted from its file.
 
     Raises LabelError, TemplateError or InputError for what cannot be used as given, NoDocumentsError where there is
@@ -72,20 +82,28 @@ def read(
     """
     if language not in LANGUAGES:
         raise InputError(f"language {language!r} is not one of {', '.join(LANGUAGES)}")
-    reader = LabelReader(
-        labels=labels,
-        label_separator=label_separator,
-        template=template,
-        multi_label=multi_label,
-        threshold=threshold,
-        calibrate=calibrate,
-        model=model,
-        scorer=scorer,
-        device=device,
-        dtype=dtype,
-        batch_size=batch_size,
-        classifier=classifier,
-    )
+    readers: list[PassageReader] = []
+    if labels is not None:
+        readers.append(
+            LabelReader(
+                labels=labels,
+                label_separator=label_separator,
+                template=template,
+                multi_label=multi_label,
+                threshold=threshold,
+                calibrate=calibrate,
+                model=model,
+                scorer=scorer,
+                device=device,
+                dtype=dtype,
+                batch_size=batch_size,
+                classifier=classifier,
+            )
+        )
+    if schema is not None or event_model is not None or extractor is not None:
+        readers.append(EventReader(schema=schema, model=event_model, device=device, dtype=dtype, extractor=extractor))
+    if not readers:
+        raise InputError("nothing is asked for: give labels, or a schema of events (such as schema='finance')")
     options = SourceOptions(max_chars=max_chars, text_field=text_field, title_field=title_field, encoding=encoding)
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     sources = tuple(os.fspath(source) for source in given)
@@ -94,9 +112,12 @@ def read(
     files = list(found)
     started = _now()
     about = {"version": __version__, "started": started, "directory": os.getcwd(), "sources": list(sources)}
-    settings = options.settings() | reader.settings()
-    with Journal(folder, settings=settings, about=about, chunk=reader.portion, fresh=fresh) as journal:
-        run = _Run(journal, found, [reader], options, on_event or _nobody)
+    settings = options.settings()
+    for reader in readers:
+        settings |= reader.settings()
+    chunk = min(reader.portion for reader in readers)
+    with Journal(folder, settings=settings, about=about, chunk=chunk, fresh=fresh) as journal:
+        run = _Run(journal, found, readers, options, on_event or _nobody)
         try:
             run.read_all()
             if not any(journal.documents(files)):
@@ -104,17 +125,17 @@ def read(
             report = Report(
                 documents=tuple(journal.documents(files)),
                 skipped=tuple(journal.skips(files)),
-                labels=reader.labels,
-                multi_label=multi_label,
-                threshold=threshold,
-                model=model,
-                templates=reader.templates,
                 folder=folder,
                 sources=sources,
             )
+            for reader in readers:
+                report = reader.complete(report)
             made = datetime.now().astimezone().date()
             page = html.render(report, language=language, made=made, version=__version__)
             replace_file(report.page, page.encode("utf-8"))
+            for reader in readers:
+                for name, content in reader.files(report).items():
+                    replace_file(folder / name, content)
             journal.finish(files, {"version": __version__, "sources": list(sources), "finished": _now()})
         except BaseException as error:
             run.notify(Stopped(*journal.kept))

@@ -1,21 +1,21 @@
-"""What is done with every passage: a reader per kind of result.
+"""What is done with the documents: a reader per kind of result, and the one that sorts passages into labels.
 
-Classifying is the first kind. A reader of events or answers implements `PassageReader`, fills a field of its own in
-`PassageResult`, and gets a section of its own on the page; the pipeline stays as it is.
+A reader implements `PassageReader`, fills fields of its own in `PassageResult`, `DocumentResult` or `Report`, and may
+leave files of its own; the pipeline stays as it is. `docs/architecture.md` says what else a new kind needs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ironwok.errors import InputError, LongTextWarning
 from ironwok.reading.aggregate import SCORE_DIGITS, document_classification
-from ironwok.results import Classification, DocumentResult, PassageResult
+from ironwok.results import Classification, DocumentResult, PassageResult, Report
 from ironwok.zero_shot.labels import parse_labels
 from ironwok.zero_shot.mapping import check_threshold
 from ironwok.zero_shot.pairs import fill
@@ -31,16 +31,19 @@ _SAMPLE = 64
 
 
 class PassageReader(Protocol):
-    """Finds something in passages.
+    """Finds something in passages, in documents, or in all documents together.
 
-    kind: name of the kind of result, "labels" for classification.
+    kind: name of the kind of result, such as "labels" or "events".
     """
 
     kind: str
     portion: int  # how many passages to read at once: they are kept or lost together when a run dies
 
     def settings(self) -> dict[str, Any]:
-        """Everything that shapes the results, as plain JSON: a resumed run must agree in it."""
+        """Everything that shapes the results, as plain JSON: a resumed run must agree in it.
+
+        Keys are shared with the other readers of the run, so that each but the first starts its keys with its kind.
+        """
         ...
 
     def read(self, passages: Sequence[PassageResult]) -> list[PassageResult]:
@@ -53,6 +56,17 @@ class PassageReader(Protocol):
 
     def predict_seconds(self, sample: Sequence[str], passages: int) -> float | None:
         """What reading so many passages like the sample will take; None where it is too little to find out."""
+        ...
+
+    def complete(self, report: Report) -> Report:
+        """The report with what was asked of this reader, and with what only all documents together say.
+
+        Called once, when all documents are read and before the page is written; not kept if the run dies in it.
+        """
+        ...
+
+    def files(self, report: Report) -> Mapping[str, Iterable[bytes]]:
+        """Files of its own to leave beside the page, by name, of those that `journal.OUTPUTS` lists."""
         ...
 
 
@@ -142,6 +156,19 @@ class LabelReader:
         together = document_classification(document.passages, multi_label=self.multi_label, threshold=self.threshold)
         return replace(document, classification=together)
 
+    def complete(self, report: Report) -> Report:
+        return replace(
+            report,
+            labels=self.labels,
+            multi_label=self.multi_label,
+            threshold=self.threshold,
+            model=self.model,
+            templates=self.templates,
+        )
+
+    def files(self, report: Report) -> Mapping[str, Iterable[bytes]]:
+        return {}
+
     def predict_seconds(self, sample: Sequence[str], passages: int) -> float | None:
         if not sample or passages * len(self.label_set.names) * len(self.templates) < _CHEAP:
             return None
@@ -165,7 +192,7 @@ class LabelReader:
 
         folder = resolve_model(self.model)
         if Path(folder).is_dir():
-            return _folder_hash(Path(folder))
+            return folder_hash(Path(folder))
         if (commit := _hub_commit(folder)) is None:
             self.classifier()  # downloads it
             commit = _hub_commit(folder)
@@ -177,7 +204,8 @@ def _rounded(result: Classification) -> Classification:
     return replace(result, scores=tuple(round(score, SCORE_DIGITS) for score in result.scores))
 
 
-def _folder_hash(folder: Path) -> str:
+def folder_hash(folder: Path) -> str:
+    """SHA-256, hexadecimal, of the files of a model, without what is written for people (.md)."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.suffix != ".md":

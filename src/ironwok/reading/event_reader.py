@@ -1,0 +1,204 @@
+"""Events of passages, for the main job."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ironwok.errors import InputError
+from ironwok.events.schema import Schema
+from ironwok.reading.aggregate import SCORE_DIGITS
+from ironwok.reading.readers import folder_hash
+from ironwok.results import DocumentResult, Event, EventsAsked, PassageResult, Report
+
+if TYPE_CHECKING:
+    pass
+
+DEFAULT_EVENT_MODEL = "finance"
+# passages at once: a second or two on a CPU
+_PORTION = 32
+# below this many passages a prediction of the cost would take longer than it is worth
+_CHEAP = 400
+_SAMPLE = 16
+
+
+class Extracts(Protocol):
+    """What is asked of an extractor; `EventExtractor` is one."""
+
+    @property
+    def schema(self) -> Schema:
+        """What is looked for."""
+        ...
+
+    def extract(self, texts: Sequence[str]) -> list[tuple[Event, ...]]:
+        """The events of each text, offsets in it."""
+        ...
+
+
+class EventReader:
+    """Finds events in passages.
+
+    schema: a bundled model (``finance``), the folder of a model, a schema file, or a Schema. A file or Schema says what
+    to look for among that which the model knows; without one it is everything.
+    model: bundled name, folder or hub id; None: the one that ``schema`` names, else ``finance``.
+    extractor: one that is loaded already, with its own schema; ``model`` then only names it.
+    clock: seconds from any origin.
+    Raises InputError, SchemaError or ModelError.
+    """
+
+    kind = "events"
+    portion = _PORTION
+
+    def __init__(
+        self,
+        *,
+        schema: str | os.PathLike[str] | Schema | None = None,
+        model: str | os.PathLike[str] | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        extractor: Extracts | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        named, self.asked = _asked(schema)
+        self.model = os.fspath(model) if model is not None else named or DEFAULT_EVENT_MODEL
+        self.device = device
+        self.dtype = dtype
+        self._extractor = extractor
+        self._is_given = extractor is not None
+        self._clock = clock
+        if self._is_given and schema is not None:
+            raise InputError("schema and extractor cannot both be given: make the extractor with that schema")
+
+    @property
+    def schema(self) -> Schema:
+        """What is looked for."""
+        return self.extractor().schema
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "events_schema": self.schema.fingerprint,
+            "events_model": self.model,
+            "events_model_version": None if self._is_given else self._model_version(),
+            "events_dtype": self.dtype,
+        }
+
+    def read(self, passages: Sequence[PassageResult]) -> list[PassageResult]:
+        found = self.extractor().extract([passage.span.text for passage in passages])
+        return [
+            replace(passage, events=tuple(_rounded(event.moved(passage.span.start)) for event in events))
+            for passage, events in zip(passages, found, strict=True)
+        ]
+
+    def conclude(self, document: DocumentResult) -> DocumentResult:
+        return document
+
+    def predict_seconds(self, sample: Sequence[str], passages: int) -> float | None:
+        if not sample or passages < _CHEAP:
+            return None
+        step = max(1, len(sample) // _SAMPLE)
+        chosen = list(sample[::step])[:_SAMPLE]
+        extractor = self.extractor()
+        extractor.extract(chosen[:1])  # the first call warms up
+        start = self._clock()
+        extractor.extract(chosen)
+        return (self._clock() - start) * passages / len(chosen)
+
+    def complete(self, report: Report) -> Report:
+        schema = self.schema
+        descriptions = {event.name: event.description for event in schema.events if event.description}
+        for event in schema.events:
+            descriptions |= {f"{event.name}/{role.name}": role.description for role in event.roles if role.description}
+        types = tuple((event.name, tuple(role.name for role in event.roles)) for event in schema.events)
+        return replace(report, events=EventsAsked(model=self.model, types=types, descriptions=descriptions))
+
+    def files(self, report: Report) -> Mapping[str, Iterable[bytes]]:
+        return {"events.csv": events_csv(report)}
+
+    def extractor(self) -> Extracts:
+        if self._extractor is None:
+            from ironwok.events import EventExtractor
+
+            self._extractor = EventExtractor(self.model, schema=self.asked, device=self.device, dtype=self.dtype)
+        return self._extractor
+
+    def _model_version(self) -> str | None:
+        from ironwok.models.bundled import resolve_model
+
+        folder = Path(resolve_model(self.model))
+        return folder_hash(folder) if folder.is_dir() else None
+
+
+def events_csv(report: Report) -> Iterable[bytes]:
+    """A table of all events, for spreadsheets: a row for every event, a column for every role of any type.
+
+    UTF-8 with a byte order mark, without which Excel takes it for another encoding. Several arguments of one role stand
+    in one cell, each on a line of its own.
+    """
+    asked = report.events
+    roles = list(dict.fromkeys(role for _, roles in asked.types for role in roles)) if asked else []
+    yield "\ufeff".encode()
+    heads = ["document", "record", "line", "title", "page", "start", "end", "type", "score", "trigger"]
+    yield _row([*heads, *roles, "passage"])
+    for document in report.documents:
+        for passage in document.passages:
+            for event in passage.events or ():
+                spans = event.spans
+                start, end = (spans[0].start, max(span.end for span in spans)) if spans else ("", "")
+                cells: dict[str, list[str]] = {}
+                for argument in event.arguments:
+                    cells.setdefault(argument.role, []).append(argument.text)
+                yield _row(
+                    [
+                        document.document,
+                        "" if document.record is None else document.record,
+                        "" if document.line is None else document.line,
+                        document.title or "",
+                        "" if passage.page is None else passage.page,
+                        start,
+                        end,
+                        event.type,
+                        event.score,
+                        event.trigger.text if event.trigger else "",
+                        *("\n".join(cells.get(role, ())) for role in roles),
+                        passage.span.text,
+                    ]
+                )
+
+
+def _row(cells: Iterable[Any]) -> bytes:
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\r\n").writerow([_harmless(cell) for cell in cells])
+    return line.getvalue().encode("utf-8", "replace")
+
+
+def _harmless(cell: Any) -> Any:
+    """A text that a spreadsheet would run as a formula gets an apostrophe in front, as OWASP advises."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+def _rounded(event: Event) -> Event:
+    arguments = tuple(replace(one, score=round(one.score, SCORE_DIGITS)) for one in event.arguments)
+    return replace(
+        event,
+        arguments=arguments,
+        score=round(event.score, SCORE_DIGITS),
+        trigger_score=round(event.trigger_score, SCORE_DIGITS),
+    )
+
+
+def _asked(schema: str | os.PathLike[str] | Schema | None) -> tuple[str | None, Schema | None]:
+    """The model that ``schema`` names, and the schema that it is."""
+    if schema is None or isinstance(schema, Schema):
+        return None, schema
+    from ironwok.events.schema_files import bundled_schemas, load_schema
+
+    name = os.fspath(schema)
+    if name in bundled_schemas() or Path(name).is_dir():
+        return name, None
+    return None, load_schema(name)
