@@ -96,15 +96,14 @@ def make_report(documents: int, passages: int) -> Report:
     ]
     made.append(document(documents, [EVIL, "A line of English.\nWith <b>markup</b> &amp; more."], title=EVIL))
     return Report(
-        tuple(made),
-        (Skip("in/图.bin", f"binary {EVIL}"),),
-        LABELS,
-        False,
-        0.4,
-        "ironwok-small",
-        ("说的是{}",),
-        Path("report"),
-        ("in",),
+        documents=tuple(made),
+        skipped=(Skip("in/图.bin", f"binary {EVIL}"),),
+        folder=Path("report"),
+        sources=("in",),
+        labels=LABELS,
+        threshold=0.4,
+        model="ironwok-small",
+        templates=("说的是{}",),
     )
 
 

@@ -21,6 +21,9 @@ _EXPORTS = {
     "write_annotations": "ironwok.events.formats",
     "load_schema": "ironwok.events.schema_files",
     "save_schema": "ironwok.events.schema_files",
+    "score_entities": "ironwok.events.metrics",
+    "score_events": "ironwok.events.metrics",
+    "score_relations": "ironwok.events.metrics",
 }
 
 __all__ = sorted(_EXPORTS)  # pyright: ignore[reportUnsupportedDunderAll]
