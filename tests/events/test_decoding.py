@@ -55,8 +55,9 @@ def members(groups: list[Group]) -> list[tuple[int, ...]]:
 def test_nodes_are_the_cells_above_the_threshold() -> None:
     scores = np.full((2, 3, 3), -np.inf, dtype=np.float32)
     scores[1, 0, 2], scores[0, 1, 1], scores[0, 0, 0], scores[1, 2, 2] = 0.5, 3.0, 0.0, np.nan
-    assert find_nodes(scores) == [Node(0, 1, 1, 3.0), Node(1, 0, 2, 0.5)]
-    assert find_nodes(scores, threshold=1.0) == [Node(0, 1, 1, 3.0)]
+    assert find_nodes(scores) == ([Node(0, 1, 1, 3.0), Node(1, 0, 2, 0.5)], False)
+    assert find_nodes(scores, threshold=1.0) == ([Node(0, 1, 1, 3.0)], False)
+    assert find_nodes(scores, threshold=-1.0, most=2) == ([Node(0, 1, 1, 3.0), Node(1, 0, 2, 0.5)], True)
 
 
 def test_a_link_is_as_strong_as_the_weaker_of_head_and_tail_whatever_the_order() -> None:

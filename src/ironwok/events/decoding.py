@@ -63,8 +63,8 @@ class DecodingOptions:
     link_threshold: float = 0.0
     tolerance: float = 0.0
     require_trigger: bool = True
-    max_nodes: int = 128
-    max_events: int = 256
+    max_nodes: int = 96
+    max_events: int = 128
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.tolerance < 1.0:
@@ -89,12 +89,21 @@ class Cuts:
         self.cliques += other.cliques
 
 
-def find_nodes(scores_CLL: NDArray[np.floating], *, threshold: float = 0.0) -> list[Node]:
-    """Every cell above the threshold, in the order of the table. -inf and NaN never are."""
-    return [
-        Node(int(kind), int(first), int(last), float(scores_CLL[kind, first, last]))
-        for kind, first, last in np.argwhere(scores_CLL > threshold)
-    ]
+def find_nodes(
+    scores_CLL: NDArray[np.floating], *, threshold: float = 0.0, most: int | None = None
+) -> tuple[list[Node], bool]:
+    """Every cell above the threshold, in the order of the table, or the ``most`` best of them; and whether any had to go.
+
+    -inf and NaN are never above.
+    """
+    places = np.argwhere(scores_CLL > threshold)
+    logits = scores_CLL[tuple(places.T)]
+    dropped = most is not None and len(places) > most
+    if dropped:
+        kept = np.sort(np.argsort(-logits, kind="stable")[:most])
+        places, logits = places[kept], logits[kept]
+    nodes = [Node(*place, logit) for place, logit in zip(places.tolist(), logits.tolist(), strict=True)]
+    return nodes, dropped
 
 
 def link_scores(

@@ -50,7 +50,8 @@ class GPLinkerConfig(PreTrainedConfig):
     """
 
     model_type = "gplinker"
-    sub_configs = {"encoder": AutoConfig}  # noqa: RUF012  # read by transformers as a plain class attribute
+    # read by transformers as a plain class attribute
+    sub_configs = {"encoder": AutoConfig}  # noqa: RUF012  # pyright: ignore[reportAssignmentType]
 
     encoder: PreTrainedConfig | dict | None = None
     task: str = "events"

@@ -18,7 +18,7 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import ModelOutput
@@ -352,6 +352,6 @@ def mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return total / (targets != IGNORED).sum().clamp(min=1)
 
 
-def plain_or_dict(output: OutputT, config: RoFormerV2Config, return_dict: bool | None) -> OutputT | tuple:
+def plain_or_dict(output: OutputT, config: PreTrainedConfig, return_dict: bool | None) -> OutputT | tuple:
     """The output itself, or a tuple of what it holds where the caller or the configuration wants one."""
     return output if (config.return_dict if return_dict is None else return_dict) else output.to_tuple()
