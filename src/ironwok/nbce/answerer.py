@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ironwok.errors import InputError, LanguageWarning, TextTooLongError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DEFAULT_WINDOW = 320
 _OVERLAP = 8  # a window repeats at most this fraction (1/8) of the one before
 _CHUNK_TOKENS = 4096
-# A vocabulary that was made for Chinese has most characters as one token; one that spells them in bytes needs two, three.
+# Tokens a Chinese character: about one in vocabularies made for Chinese, two or three where bytes spell it.
 _SPELLED = 1.5
 
 
@@ -302,5 +302,3 @@ def _evidence(answer: str, span: Span) -> Span | None:
         return None
     start, end = place, place + len(wanted)
     return Span(span.start + start, span.start + end, span.text[start:end])
-
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,5 +50,5 @@ def doubts(
 
 def jumps(contexts: Sequence[int]) -> float:
     """Share of tokens, from the second on, whose context is not that of the one before; 0 for fewer than two."""
-    pairs = list(zip(contexts, contexts[1:], strict=False))
+    pairs = list(pairwise(contexts))
     return sum(a != b for a, b in pairs) / len(pairs) if pairs else 0.0

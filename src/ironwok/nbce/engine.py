@@ -42,7 +42,7 @@ class Engine:
         self.model = model
         parameters = inspect.signature(model.forward).parameters
         self._can_keep = "logits_to_keep" in parameters
-        self._takes_positions = "position_ids" in parameters
+        self.takes_positions = "position_ids" in parameters
         size = model.get_output_embeddings().weight.shape[0]
         self._unused = torch.ones(size, dtype=torch.bool)
         self._unused[torch.tensor([i for i in (range(size) if used is None else used) if i < size])] = False
@@ -108,7 +108,7 @@ class Engine:
         """Returns the rows, and the logits after their last tokens, [R, last, V]."""
         device = self.device
         arguments: dict[str, object] = {"logits_to_keep": last} if self._can_keep else {}
-        if self._takes_positions:  # models with relative biases (ALiBi) go by the mask
+        if self.takes_positions:  # models with relative biases (ALiBi) go by the mask
             arguments["position_ids"] = positions.to(device)
         out = self.model(
             input_ids=ids.to(device),
