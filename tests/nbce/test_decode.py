@@ -117,7 +117,7 @@ def test_generate_with_the_processor_says_the_same(any_model, pooling, temperatu
 
 
 def test_the_processor_asks_for_what_it_needs():
-    with pytest.raises(InputError, match="route is 0.1 but lift is missing"):
+    with pytest.raises(InputError, match=r"route is 0\.1 but lift is missing"):
         NBCELogitsProcessor(Settings())
     processor = NBCELogitsProcessor(Settings(), lift=torch.zeros(2))
     with pytest.raises(InputError, match="lift has 2 values, the batch 3 contexts"):

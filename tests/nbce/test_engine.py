@@ -156,7 +156,7 @@ def test_broken_logits_are_an_error(value):
     model = make_model("grouped")
     with torch.no_grad():
         model.lm_head.weight[3, 0] = value
-    with pytest.raises(ModelError, match="NaN or infinity for [12] of 2 rows"):
+    with pytest.raises(ModelError, match=r"NaN or infinity for [12] of 2 rows"):
         Engine(model).read(ROWS[:2])
 
 

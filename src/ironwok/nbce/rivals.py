@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -122,7 +123,7 @@ def _words(text: str) -> list[str]:
     found = []
     for word in _WORD.findall(text.lower()):
         if any(map(is_unspaced, word)):
-            found.extend([*word, *(a + b for a, b in zip(word, word[1:], strict=False))])
+            found.extend([*word, *(a + b for a, b in pairwise(word))])
         else:
             found.append(word)
     return found
