@@ -20,6 +20,7 @@ from typing import Any
 
 import jinja2
 
+from ironwok.reading.page_events import events_asked, passage_events
 from ironwok.results import Classification, DocumentResult, Report
 
 # what a browser still scrolls smoothly; the JSONL beside the page always holds everything
@@ -27,7 +28,7 @@ MAX_PASSAGES = 20_000
 # scores per passage in the page; a hundred labels for each of thousands of passages would be most of the file
 MAX_SCORES = 12
 # the parts of the script, in the order in which the page runs them
-SCRIPTS = ("words.js", "elements.js", "state.js", "views.js", "main.js")
+SCRIPTS = ("words.js", "elements.js", "state.js", "events.js", "views.js", "main.js")
 
 
 def render(report: Report, *, language: str, made: date, version: str, max_passages: int = MAX_PASSAGES) -> str:
@@ -47,6 +48,9 @@ def render(report: Report, *, language: str, made: date, version: str, max_passa
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         data=json_for_script(payload),
         labels=list(zip(payload["labels"], payload["labelPassages"], payload["labelDocuments"], strict=True)),
+        types=[
+            (type["name"], type["events"], type["documents"]) for type in (payload["events"] or {}).get("types", ())
+        ],
         totals=payload["totals"],
     )
 
@@ -70,7 +74,7 @@ def page_data(report: Report, *, language: str, made: date, version: str, max_pa
         "title": _title(report),
         "made": made.isoformat(),
         "version": version,
-        "model": report.model,
+        "model": report.model or None,
         "template": " · ".join(report.templates) or None,
         "multiLabel": report.multi_label,
         "threshold": report.threshold,
@@ -85,9 +89,11 @@ def page_data(report: Report, *, language: str, made: date, version: str, max_pa
             "documents": len(report.documents),
             "passages": sum(len(document.passages) for document in report.documents),
             "characters": sum(len(passage.span.text) for passage in report.passages),
+            "events": sum(len(document.events) for document in report.documents),
             "shownDocuments": len(documents),
             "shownPassages": shown,
         },
+        "events": events_asked(report),
         "documents": documents,
         "skipped": [skip.to_dict() for skip in report.skipped],
     }
@@ -140,6 +146,7 @@ def _document_data(
                 "page": passage.page,
                 "labels": [number[label] for label in report.labels_of(passage.classification)],
                 "scores": _scores(passage.classification, number),
+                "events": passage_events(passage, report.events),
             }
             for passage in document.passages
         ],

@@ -24,8 +24,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ironwok.errors import ConfigError, InputError, OutputError
-from ironwok.files import json_line, replace_file, writing
-from ironwok.reading.files import FileIdentity, LineLog
+from ironwok.files import LineLog, json_line, replace_file, writing
+from ironwok.reading.files import FileIdentity
 from ironwok.results import DocumentResult, PassageResult, Skip
 
 FORMAT = 1

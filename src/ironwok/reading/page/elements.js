@@ -80,6 +80,7 @@ function tag(label, score) {
 
 /** All labels of a passage with their scores; where it has none, the best score that was not enough. */
 function tags(passage) {
+  if (!LABELLED) return [];
   if (passage.labels.length === 0) return tag(undefined, passage.best);
   const scores = new Map(passage.scores);
   return passage.labels.map((label) => tag(label, scores.get(label)));
@@ -87,6 +88,7 @@ function tags(passage) {
 
 /** The scores of a passage or document as small bars. */
 function scoreBars(scores, most) {
+  if (!LABELLED) return null;
   return el(
     "ul",
     { class: "scores", "aria-label": W().scores },

@@ -40,7 +40,7 @@ function header() {
     { class: "top" },
     el("p", { class: "mark" }, "Ironwok"),
     el("h1", {}, DATA.title),
-    el("p", { class: "meta" }, joined(W().documents(number(totals.documents)), W().passages(number(totals.passages)), W().characters(number(totals.characters)), DATA.model, DATA.made)),
+    el("p", { class: "meta" }, joined(W().documents(number(totals.documents)), W().passages(number(totals.passages)), W().characters(number(totals.characters)), EVENTS && W().events(number(totals.events)), DATA.model, EVENTS && EVENTS.model, DATA.made)),
     el(
       "div",
       { class: "switches" },
@@ -57,7 +57,7 @@ function tools(result) {
     "div",
     { class: "tools", role: "search" },
     el("input", { type: "search", placeholder: W().search, "aria-label": W().search, value: state.needle, "data-key": "search", oninput: searched, oncompositionend: searched }),
-    el("div", { class: "views", role: "group", "aria-label": W().view }, choice("documents", W().byDocument), choice("passages", W().byPassage)),
+    el("div", { class: "views", role: "group", "aria-label": W().view }, choice("documents", W().byDocument), choice("passages", W().byPassage), EVENTS ? choice("events", W().byEvent) : null),
     state.view === "passages"
       ? el(
           "select",
@@ -66,7 +66,7 @@ function tools(result) {
         )
       : null,
     el("p", { class: "count", role: "status" }, W().shown(number(result.passages.length), number(ALL.length))),
-    filtered() ? el("button", { class: "quiet", onclick: () => update(() => Object.assign(state, { labels: new Set(), needle: "", minimum: 0 })) }, W().clear) : null,
+    filtered() ? el("button", { class: "quiet", onclick: () => update(() => Object.assign(state, { labels: new Set(), types: new Set(), needle: "", minimum: 0 })) }, W().clear) : null,
   );
 }
 
@@ -83,6 +83,10 @@ function work(result) {
     opened = null;
     return el("main", { class: "work" }, el("p", { class: "nothing" }, ALL.length ? W().nothing : W().empty));
   }
+  if (state.view === "events") {
+    opened = null;
+    return el("main", { class: "work" }, eventTables(result));
+  }
   if (state.view === "passages") {
     opened = null;
     return el("main", { class: "work" }, passageList(result));
@@ -95,6 +99,7 @@ function work(result) {
 function footer() {
   const facts = [
     [W().model, DATA.model],
+    [W().eventModel, EVENTS && EVENTS.model],
     [W().template, DATA.template],
     [W().threshold, DATA.threshold],
     [W().made, `${DATA.made} · Ironwok ${DATA.version}`],
@@ -115,7 +120,7 @@ function footer() {
         )
       : null,
     el("h2", {}, W().how),
-    el("p", {}, DATA.multiLabel ? W().multi : W().single, " ", W().files),
+    el("p", {}, LABELLED ? `${DATA.multiLabel ? W().multi : W().single} ` : "", EVENTS ? `${W().eventsHow} ` : "", W().files),
     el("dl", {}, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value))))),
   );
 }
@@ -126,7 +131,7 @@ function show() {
   const truncated = DATA.totals.shownPassages < DATA.totals.passages;
   page.replaceChildren(
     header(),
-    el("div", { class: "overview" }, labelRows(result), confidence()),
+    el("div", { class: "overview" }, LABELLED ? labelRows(result) : typeRows(result), confidence(), LABELLED && EVENTS ? typeRows(result) : null),
     truncated ? el("p", { class: "truncated" }, W().truncated(number(DATA.totals.shownPassages), number(DATA.totals.passages))) : "",
     tools(result),
     work(result),

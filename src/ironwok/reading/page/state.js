@@ -1,15 +1,19 @@
 // The data, what the reader has chosen, and what matches it.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
+const LABELLED = DATA.labels.length > 0; // else no labels were asked for
+const EVENTS = DATA.events; // null where no events were asked for
 const state = {
   language: DATA.language,
   labels: new Set(), // numbers; -1 stands for "no label"
+  types: new Set(), // numbers of event types
   needle: "",
   minimum: 0,
   view: "documents",
   order: "reading",
   open: 0, // number of the document on the right
   allLabels: false,
+  allTypes: false,
   inDocument: false, // narrow screens show either the list or the document
 };
 const W = () => WORDS[state.language];
@@ -21,7 +25,9 @@ DATA.documents.forEach((document, d) => {
   document.passages.forEach((passage, p) => {
     passage.document = document;
     passage.number = p;
-    passage.best = passage.scores.length ? passage.scores[0][1] : 0;
+    passage.events.forEach((event, e) => Object.assign(event, { passage, key: `${d}-${p}-${e}` }));
+    // without labels a passage is as sure as its surest event
+    passage.best = LABELLED ? (passage.scores[0]?.[1] ?? 0) : Math.max(0, ...passage.events.map((event) => event.score));
     ALL.push(passage);
   });
 });
@@ -39,24 +45,34 @@ function hasLabel(passage, labels) {
   return passage.labels.length ? passage.labels.some((label) => labels.has(label)) : labels.has(-1);
 }
 
+function hasType(passage) {
+  return state.types.size === 0 || passage.events.some((event) => state.types.has(event.type));
+}
+
 function hasText(passage) {
   if (!state.needle) return true;
   passage.lower ??= passage.text.toLowerCase();
   return passage.lower.includes(state.needle);
 }
 
-/** Matching passages, and per label (`length` = none) those that match apart from the choice of labels. */
+/**
+ * Matching passages; per label (`length` = none) those that match apart from the choice of labels, and per event type
+ * the events that match apart from the choice of types.
+ */
 function found() {
   const perLabel = new Array(DATA.labels.length + 1).fill(0);
+  const perType = new Array(EVENTS ? EVENTS.types.length : 0).fill(0);
   const passages = ALL.filter((passage) => {
-    passage.matches = passage.best >= state.minimum && hasText(passage);
-    if (passage.matches) for (const label of passage.labels.length ? passage.labels : [DATA.labels.length]) perLabel[label]++;
-    passage.matches &&= hasLabel(passage, state.labels);
+    const basic = passage.best >= state.minimum && hasText(passage);
+    const [label, type] = [hasLabel(passage, state.labels), hasType(passage)];
+    if (basic && type) for (const one of passage.labels.length ? passage.labels : [DATA.labels.length]) perLabel[one]++;
+    if (basic && label) for (const event of passage.events) if (LABELLED || event.score >= state.minimum) perType[event.type]++;
+    passage.matches = basic && label && type;
     return passage.matches;
   });
   const counts = new Map();
   for (const passage of passages) counts.set(passage.document, (counts.get(passage.document) ?? 0) + 1);
-  return { passages, perLabel, counts, documents: DATA.documents.filter((document) => counts.has(document)) };
+  return { passages, perLabel, perType, counts, documents: DATA.documents.filter((document) => counts.has(document)) };
 }
 
 function ordered(passages) {
@@ -65,4 +81,4 @@ function ordered(passages) {
   return [...passages].sort((a, b) => sign * (a.best - b.best));
 }
 
-const filtered = () => state.labels.size > 0 || state.needle !== "" || state.minimum > 0;
+const filtered = () => state.labels.size > 0 || state.types.size > 0 || state.needle !== "" || state.minimum > 0;

@@ -41,7 +41,8 @@ function labelRows(result) {
 /** Passages by best score in twenty columns, and the slider that cuts them. */
 function confidence() {
   const columns = new Array(20).fill(0);
-  for (const passage of ALL) columns[Math.min(19, Math.floor(passage.best * 20))]++;
+  const measured = LABELLED ? ALL.map((passage) => passage.best) : ALL.flatMap((passage) => passage.events.map((event) => event.score));
+  for (const score of measured) columns[Math.min(19, Math.floor(score * 20))]++;
   const most = Math.max(1, ...columns);
   const chance = DATA.multiLabel || DATA.labels.length < 2 ? null : 1 / DATA.labels.length;
   const slider = el("input", {
@@ -57,7 +58,7 @@ function confidence() {
   return el(
     "section",
     { class: "confidence" },
-    el("h2", {}, W().confidence, " ", el("small", {}, W().confidenceHint)),
+    el("h2", {}, W().confidence, " ", el("small", {}, LABELLED ? W().confidenceHint : W().eventConfidenceHint)),
     el(
       "div",
       { class: "columns", "aria-hidden": "true" },
@@ -68,18 +69,26 @@ function confidence() {
   );
 }
 
+/** Colour and name of a passage in a strip: its label, or without labels its first event's type; null for neither. */
+function stripMark(passage) {
+  if (passage.labels.length) return { hue: hueOf(passage.labels[0]), name: passage.labels.map((l) => DATA.labels[l]).join(" ") };
+  if (LABELLED || passage.events.length === 0) return null;
+  return { hue: hueOf(passage.events[0].type), name: [...new Set(passage.events.map((event) => typeName(event.type)))].join(" ") };
+}
+
 /** Passages of a document as a strip in reading order, as long as they are. */
 function strip(document, go) {
   return el(
     "span",
     { class: "strip", "aria-hidden": go ? null : "true" },
-    document.passages.slice(0, 400).map((passage, p) =>
-      el(go ? "button" : "i", {
-        class: (passage.labels.length ? "" : "without ") + (passage.matches ? "" : "out"),
-        style: { "--length": passage.text.length, ...(passage.labels.length ? hueOf(passage.labels[0]) : {}) },
-        ...(go ? { onclick: () => go(p), title: `${W().passage(p + 1)} ${passage.labels.map((l) => DATA.labels[l]).join(" ") || W().none}`, tabindex: "-1", "aria-hidden": "true" } : {}),
-      }),
-    ),
+    document.passages.slice(0, 400).map((passage, p) => {
+      const mark = stripMark(passage);
+      return el(go ? "button" : "i", {
+        class: (mark ? "" : "without ") + (passage.matches ? "" : "out"),
+        style: { "--length": passage.text.length, ...(mark?.hue ?? {}) },
+        ...(go ? { onclick: () => go(p), title: `${W().passage(p + 1)} ${mark?.name ?? (LABELLED ? W().none : "")}`, tabindex: "-1", "aria-hidden": "true" } : {}),
+      });
+    }),
   );
 }
 
@@ -100,7 +109,7 @@ function documentList(result) {
             onclick: () => openDocument(document.number),
           },
           el("span", { class: "title", lang: languageOf(nameOf(document)) }, nameOf(document)),
-          tag(document.labels[0], document.scores[0]?.[1]),
+          LABELLED ? tag(document.labels[0], document.scores[0]?.[1]) : el("span", { class: "tags" }, typeTags(document.passages.flatMap(shownEvents), 2)),
           el("span", { class: "path" }, document.title ? joined(document.name, placeInFile(document)) : document.passages[0].text.slice(0, 60)),
           strip(document),
         ),
@@ -118,8 +127,9 @@ function documentView(document, { headingLevel = "h2" } = {}) {
     build(p + 1);
     const target = text.querySelectorAll(":scope > .passage")[p];
     target.scrollIntoView({ block: "center" });
-    target.querySelector(".note").focus({ preventScroll: true });
+    target.querySelector(".note")?.focus({ preventScroll: true });
   };
+  const events = document.passages.flatMap(shownEvents);
   const top = document.labels[0];
   const carried = document.passages
     .map((passage) => [passage, passage.scores.find(([label]) => label === top)?.[1] ?? 0])
@@ -129,7 +139,7 @@ function documentView(document, { headingLevel = "h2" } = {}) {
   const characters = document.passages.reduce((sum, passage) => sum + [...passage.text].length, 0);
   const article = el(
     "article",
-    { class: "document" },
+    { class: EVENTS ? "document with-events" : "document" },
     el("button", { class: "back quiet", onclick: () => update(() => (state.inDocument = false)) }, `← ${W().back}`),
     el(
       "header",
@@ -138,14 +148,17 @@ function documentView(document, { headingLevel = "h2" } = {}) {
       el(
         "p",
         { class: "meta", title: document.path },
-        joined(document.title && document.name, document.title && placeInFile(document), W().passages(document.passages.length), W().characters(number(characters))),
+        joined(document.title && document.name, document.title && placeInFile(document), W().passages(document.passages.length), W().characters(number(characters)), EVENTS && W().events(number(events.length))),
       ),
-      el(
-        "div",
-        { class: "verdict" },
-        el("div", { class: "tags" }, document.labels.length ? document.labels.map((label) => tag(label)) : tag()),
-        scoreBars(document.scores, 4),
-      ),
+      LABELLED
+        ? el(
+            "div",
+            { class: "verdict" },
+            el("div", { class: "tags" }, document.labels.length ? document.labels.map((label) => tag(label)) : tag()),
+            scoreBars(document.scores, 4),
+          )
+        : null,
+      events.length ? el("div", { class: "verdict types" }, el("div", { class: "tags" }, typeTags(events, 8))) : null,
       document.passages.length > 1 ? strip(document, go) : null,
       carried.length && document.passages.length > 1
         ? el(
@@ -157,6 +170,7 @@ function documentView(document, { headingLevel = "h2" } = {}) {
             ),
           )
         : null,
+      events.length ? legend(events) : null,
     ),
     text,
   );
@@ -165,18 +179,21 @@ function documentView(document, { headingLevel = "h2" } = {}) {
 
 function passageInText(passage) {
   const label = passage.labels[0];
-  const note = el(
+  const events = shownEvents(passage);
+  const note = LABELLED ? el(
     "button",
     { class: "note", "aria-expanded": "false", "aria-label": `${W().passage(passage.number + 1)} ${passage.labels.map((l) => DATA.labels[l]).join(" ") || W().none} ${decimal(passage.best)}` },
     tags(passage),
-  );
+  ) : null;
   // an inline block element, since its scores are a list
   const span = el(
     "div",
     { class: `passage${label === undefined ? " without" : ""}${passage.matches ? "" : " out"}`, style: label === undefined ? {} : hueOf(label) },
     note,
-    marked(passage.text, state.needle),
+    runningText(passage),
+    events.length ? el("div", { class: "events" }, events.map((event) => eventCard(event, () => span))) : null,
   );
+  if (!note) return span;
   let detail = null;
   note.addEventListener("click", () => {
     if (detail) {
@@ -206,11 +223,12 @@ function passageList(result) {
       el(
         "li",
         { class: passage.labels.length ? "card" : "card without", style: passage.labels.length ? hueOf(passage.labels[0]) : {} },
-        el("p", { class: "text", lang: languageOf(passage.text) }, marked(passage.text, state.needle)),
+        el("p", { class: "text", lang: languageOf(passage.text) }, runningText(passage)),
         el(
           "div",
           { class: "aside" },
           tags(passage),
+          typeTags(shownEvents(passage)),
           scoreBars(passage.scores.filter(([label]) => !passage.labels.includes(label)), 2),
           el("button", { class: "quiet source", title: W().open, onclick: () => openDocument(passage.document.number, passage.number) }, nameOf(passage.document)),
         ),
