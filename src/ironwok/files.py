@@ -1,4 +1,4 @@
-"""Files written so that an accident leaves the old one or the new one, never a part."""
+"""Files that outlive an accident: lines appended whole, files replaced whole."""
 
 from __future__ import annotations
 
@@ -37,3 +37,54 @@ def replace_file(path: Path, data: bytes | Iterable[bytes]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, path)
+
+
+class LineLog:
+    """A JSONL file that only grows while a run lasts. `load` leaves out a line that was begun when the run died."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = None
+
+    def load(self) -> list[dict[str, Any]]:
+        """The records, in order. Raises OutputError for a whole line that is no JSON object."""
+        if not self.path.exists():
+            return []
+        with writing(self.path):
+            lines = self.path.read_bytes().split(b"\n")
+        # what follows the last line feed is nothing, or a line that was being written
+        return [self._record(line, number) for number, line in enumerate(lines[:-1], 1)]
+
+    def keep(self, lines: Iterable[bytes]) -> None:
+        """Let the file hold exactly these lines."""
+        replace_file(self.path, lines)
+
+    def append(self, records: Iterable[Any]) -> None:
+        """Write records so that they are on the disk when this returns."""
+        data = b"".join(json_line(record) for record in records)
+        if not data:
+            return
+        with writing(self.path):
+            if self._file is None:
+                self._file = self.path.open("ab", buffering=0)
+            view = memoryview(data)
+            while view:
+                # a raw write may take a part, and then the disk is full
+                view = view[self._file.write(view) :]
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _record(self, line: bytes, number: int) -> dict[str, Any]:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict):
+            raise OutputError(
+                f"{self.path}, line {number} is damaged: pass --fresh (fresh=True) to read everything anew"
+            )
+        return record

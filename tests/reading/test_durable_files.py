@@ -5,7 +5,8 @@ import json
 import pytest
 
 from ironwok.errors import OutputError, UnreadableDocumentError
-from ironwok.reading.files import FileIdentity, LineLog, json_line, replace_file
+from ironwok.files import LineLog, json_line, replace_file
+from ironwok.reading.files import FileIdentity
 
 
 def test_a_line_of_json_takes_any_text():

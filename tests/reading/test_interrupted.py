@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from ironwok import files
 from ironwok.errors import OutputError
-from ironwok.reading import files, read
+from ironwok.reading import read
 
 LABELS = ["茶", "棋", "雪"]
 SLOW = Path(__file__).parent / "slow_reading.py"
@@ -38,8 +39,9 @@ class Fate:
         self.left = at
         self.write = os.write
         monkeypatch.setattr(files.LineLog, "append", self._append(files.LineLog.append))
-        for module in ("ironwok.reading.files", "ironwok.reading.journal", "ironwok.reading.pipeline"):
-            monkeypatch.setattr(f"{module}.replace_file", self._replace(files.replace_file))
+        replace_file = files.replace_file
+        for module in ("ironwok.files", "ironwok.reading.journal", "ironwok.reading.pipeline"):
+            monkeypatch.setattr(f"{module}.replace_file", self._replace(replace_file))
 
     def _append(self, append):
         def doomed(log, records):

@@ -209,7 +209,7 @@ class ResultFile:
             self._log.append(waiting)
 
     def _open(self, path: Path) -> None:
-        from ironwok.reading.files import LineLog, json_line, replace_file, writing
+        from ironwok.files import LineLog, json_line, replace_file, writing
 
         if path.is_dir():
             raise OutputError(f"{path} is a folder: name a file, such as {path / 'labels.jsonl'}")
