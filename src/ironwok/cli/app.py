@@ -50,6 +50,11 @@ COMMANDS = (
         zh="把一行行或一条条文本归入你的标签：每条输出一行 JSON",
     ),
     CommandEntry(
+        "ask",
+        en="Answer questions from files and folders, with the passages that the answer rests on",
+        zh="根据文件和文件夹回答问题，并给出答案所依据的段落",
+    ),
+    CommandEntry(
         "pretrain",
         en="Pretrain an encoder from a recipe and a folder of corpus files",
         zh="按配方，用一个文件夹的语料预训练编码器",

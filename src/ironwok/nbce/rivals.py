@@ -55,7 +55,7 @@ class LastRowChooser:
         return Step(token, self.context, float(-(p * log_p[-1].clamp(min=-1e9)).sum()), float(log_p[-1, token]))
 
 
-def concatenated(engine: Engine, head: Sequence[int], rows: Sequence[Sequence[int]], *, room: int | None) -> list[int]:
+def concatenated(head: Sequence[int], rows: Sequence[Sequence[int]], *, room: int | None) -> list[int]:
     """One row of all contexts.
 
     rows: each with the head before it, as for `prefill`. room: tokens that the row may have; what is over it is cut off

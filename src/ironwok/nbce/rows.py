@@ -44,6 +44,11 @@ class Rows:
         layers = tuple(None if pair is None else _map(pair, lambda x: x[index, :, first:]) for pair in self.layers)
         return Rows(layers, mask[:, first:].contiguous(), self.positions[index])
 
+    def without_last(self, count: int) -> Rows:
+        """The rows as they were ``count`` tokens before; views."""
+        layers = tuple(None if pair is None else _map(pair, lambda x: x[:, :, :-count]) for pair in self.layers)
+        return Rows(layers, self.mask[:, :-count], self.positions - count)
+
     def cache(self) -> DynamicCache:
         """A cache that continues these rows and leaves them as they are."""
         cache = DynamicCache()

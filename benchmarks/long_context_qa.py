@@ -1,0 +1,202 @@
+"""Answers from many contexts: how many are right, from the right context, in what time, beside other ways to do it.
+
+    python benchmarks/long_context_qa.py --cases FILE [--model M] [--limit N] [--keep-in RESULTS.jsonl]
+
+FILE is JSON Lines (also .xz): {"question", "answers", "contexts", "gold"}, gold the number of the context with the
+answer. A case is right if an accepted answer stands in the text, both normalised as SQuAD does. With --keep-in every
+case is written as it is done, and the same command goes on where it was stopped. Prints a table, then one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+from _long_context import METHODS, answer_case, load_cases
+from _table import finish, show
+from ironwok.errors import InputError, IronwokError
+from ironwok.files import LineLog
+from ironwok.nbce.answerer import Answerer
+from ironwok.nbce.settings import Settings
+from ironwok.progress import progress_bar
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=Path, required=True, help="JSON Lines of cases")
+    parser.add_argument("--model", default="smollm2", help="smollm2, a folder, or a hub id")
+    parser.add_argument("--limit", type=int, help="only the first N cases")
+    parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave the first N out of the table")
+    parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS), metavar="M", help="only these")
+    parser.add_argument("--keep-in", type=Path, metavar="FILE", help="JSON Lines of what is done; goes on from it")
+    parser.add_argument("--max-tokens", type=int, default=Settings().max_tokens, help="longest answer")
+    parser.add_argument("--beta", type=float, default=Settings().beta)
+    parser.add_argument("--eta", type=float, default=Settings().eta)
+    parser.add_argument("--route", type=float, default=Settings().route)
+    parser.add_argument("--keep", type=int, default=Settings().keep)
+    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16"), default="auto")
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    options = parse()
+    try:
+        run(options)
+    except IronwokError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    cases = load_cases(options.cases, options.limit)
+    settings = Settings(
+        beta=options.beta, eta=options.eta, route=options.route, keep=options.keep, max_tokens=options.max_tokens
+    )
+    about = {
+        "model": options.model,
+        "dtype": options.dtype,
+        "max_tokens": options.max_tokens,
+        "beta": options.beta,
+        "eta": options.eta,
+        "route": options.route,
+        "keep": options.keep,
+    }
+    log, done = opened(options.keep_in, about)
+    missing = [case for case in cases if case.name not in done]
+    answerer = Answerer(options.model, dtype=options.dtype) if missing else None
+    with progress_bar("cases", total=len(missing), shown=sys.stderr.isatty()) as advance:
+        for case in missing:
+            assert answerer is not None
+            done[case.name] = answer_case(answerer, case, options.method, settings)
+            if log is not None:
+                log.append([done[case.name]])
+            advance(1)
+    if log is not None:
+        log.close()
+    report(options, [done[case.name] for case in cases[options.skip :]])
+
+
+def opened(path: Path | None, about: dict[str, Any]) -> tuple[LineLog | None, dict[str, dict[str, Any]]]:
+    """The file of what is done, and its cases by name. Its first line says what they were answered with."""
+    if path is None:
+        return None, {}
+    log = LineLog(path)
+    records = log.load()
+    if records and records[0] != {"about": about}:
+        raise InputError(f"{path} holds cases of other settings, {records[0]}: name another file")
+    if not records:
+        log.append([{"about": about}])
+    return log, {record["id"]: record for record in records[1:]}
+
+
+def report(options: argparse.Namespace, records: list[dict[str, Any]]) -> None:
+    if not records:
+        raise InputError(f"--skip {options.skip} leaves no case")
+    figures: dict[str, Any] = {"model": options.model, "cases": len(records), "methods": {}}
+    rows, notes = [], []
+    for name, what in METHODS.items():
+        found = [one for record in records if (one := record["methods"].get(name)) is not None]
+        refused = [one["refused"] for one in found if "refused" in one]
+        found = [one for one in found if "refused" not in one]
+        if refused:
+            notes.append(f"{name}: {refused[0]}")
+        if not found:
+            continue
+        right = sum(one["right"] for one in found)
+        sourced = [one["right_source"] for one in found if "right_source" in one]
+        seconds, megabytes = median(one["seconds"] for one in found), max(one["megabytes"] for one in found)
+        figures["methods"][name] = {
+            "cases": len(found),
+            "right": right,
+            "accuracy": round(100 * right / len(found), 1),
+            "right_source": round(100 * mean(sourced), 1) if sourced else None,
+            "seconds": round(seconds, 2),
+            "megabytes": megabytes,
+        }
+        source = f"{100 * mean(sourced):.1f}" if sourced else None
+        rows.append(
+            [name, f"{100 * right / len(found):.1f}", right, source, f"{seconds:.2f}", f"{megabytes:.0f}", what]
+        )
+    figures["routing"] = routing(records)
+    show(
+        f"{len(records)} cases of {options.cases.name}, {options.model}",
+        ["", "accuracy", "right", "right source", "s a case", "KV MB", ""],
+        rows,
+        notes=[
+            *notes,
+            "s a case: median, reading and decoding, as if the method ran alone; KV MB: keys and values at the widest",
+            *(f"{key}: {value}" for key, value in figures["routing"].items()),
+        ],
+    )
+    finish(figures)
+
+
+def routing(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Whether the greatest lift points at the right context, and whether it tells an answerable question."""
+    top = [max(record["lift"]) for record in records]
+    found: dict[str, Any] = {
+        "right_context_has_the_greatest_lift": round(
+            100 * mean(record["lift"][record["gold"]] == best for record, best in zip(records, top, strict=True)), 1
+        )
+    }
+    several = [record for record in records if len(record["lift"]) > 1]
+    if not several:
+        return found
+    # nats a token of the question: of the best context, with the right one among them and without it
+    answerable = [max(record["lift"]) / record["question_tokens"] for record in several]
+    unanswerable = [
+        max(value for number, value in enumerate(record["lift"]) if number != record["gold"])
+        / record["question_tokens"]
+        for record in several
+    ]
+    bound, balanced = best_bound(answerable, unanswerable)
+    found |= {
+        "lift_a_token_answerable": round(median(answerable), 3),
+        "lift_a_token_unanswerable": round(median(unanswerable), 3),
+        "auc_answerable_by_lift": round(auc(answerable, unanswerable), 3),
+        "best_bound": round(bound, 3),
+        "balanced_accuracy_at_it": round(balanced, 3),
+    }
+    ahead = [_ahead(record["lift"]) for record in several]
+    without = [
+        _ahead([value for number, value in enumerate(record["lift"]) if number != record["gold"]])
+        for record in several
+        if len(record["lift"]) > 2
+    ]
+    if without:
+        found["auc_answerable_by_distance_to_second"] = round(auc(ahead, without), 3)
+    jumped = [record["jumps_without_gold"] for record in several if "jumps_without_gold" in record]
+    if jumped:
+        found["jumps_answerable"] = round(mean(record["jumps"] for record in several), 3)
+        found["jumps_unanswerable"] = round(mean(jumped), 3)
+    return found
+
+
+def _ahead(lift: list[float]) -> float:
+    first, second = sorted(lift, reverse=True)[:2]
+    return first - second
+
+
+def auc(positive: list[float], negative: list[float]) -> float:
+    """How often a positive is above a negative; ties count half."""
+    wins = sum((p > n) + 0.5 * (p == n) for p in positive for n in negative)
+    return wins / (len(positive) * len(negative))
+
+
+def best_bound(positive: list[float], negative: list[float]) -> tuple[float, float]:
+    """The bound with the best balanced accuracy (positives at or over it, negatives under it), and that."""
+    found = []
+    for bound in sorted({*positive, *negative}):
+        kept = sum(p >= bound for p in positive) / len(positive)
+        dropped = sum(n < bound for n in negative) / len(negative)
+        found.append(((kept + dropped) / 2, bound))
+    best = max(found)
+    return best[1], best[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

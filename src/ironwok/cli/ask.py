@@ -1,0 +1,251 @@
+"""``ironwok ask``: a question about files, answered from more of them than the model can hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ironwok.cli.language import t
+
+
+def about() -> str:
+    return t(
+        en=(
+            "Answer a question from files and folders (.txt .md .html .pdf .docx .csv .jsonl) and list the passages "
+            "that the answer rests on. All of the text is read, however much it is: every passage on its own, and the "
+            "answer follows the one that explains the question best. Nothing leaves this machine.\n\n"
+            "  ironwok ask 'When does the ferry leave?' notes/ timetable.pdf\n\n"
+            "The default model is small and knows English only; better ones are one --model away."
+        ),
+        zh=(
+            "根据文件和文件夹（.txt .md .html .pdf .docx .csv .jsonl）回答问题，并列出答案所依据的段落。"
+            "不论文字有多少，全部都读：每段单独读，答案跟随最能解释问题的那一段。数据不出本机。\n\n"
+            "  ironwok ask '渡轮几点开？' 资料/ --model Qwen/Qwen2.5-0.5B-Instruct\n\n"
+            "默认模型很小，只懂英文；用 --model 换更好的。"
+        ),
+    )
+
+
+def ask(
+    question: Annotated[
+        str,
+        typer.Argument(metavar="QUESTION", show_default=False, help=t(en="The question.", zh="要问的问题。")),
+    ],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH…",
+            show_default=False,
+            help=t(en="Files, folders and patterns to answer from.", zh="据以回答的文件、文件夹或通配模式。"),
+        ),
+    ],
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--also",
+            "-q",
+            metavar="QUESTION",
+            help=t(
+                en="A further question; may be given several times. The files are read once for all of them.",
+                zh="再问一个问题，可以给多次；文件只读一遍。",
+            ),
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            help=t(
+                en="A causal language model: smollm2, a folder, or a hub id.",
+                zh="因果语言模型：smollm2、文件夹或 hub 上的名字。",
+            ),
+        ),
+    ] = "smollm2",
+    pooling: Annotated[
+        str,
+        typer.Option(
+            "--pooling",
+            metavar="entropy|mean|max",
+            help=t(
+                en="How passages are combined: follow one at each word, or mix all by mean or maximum.",
+                zh="怎样合并各段：每个词跟随其中一段（entropy），或对全部取平均（mean）、最大（max）。",
+            ),
+        ),
+    ] = "entropy",
+    beta: Annotated[
+        float | None,
+        typer.Option(
+            "--beta",
+            metavar="≥-1",
+            help=t(
+                en="How much of what the model says without any passage is taken away.",
+                zh="减去多少“没有任何段落时模型会说的话”。",
+            ),
+        ),
+    ] = None,
+    eta: Annotated[
+        float | None,
+        typer.Option(
+            "--eta",
+            metavar="≥0",
+            help=t(en="Reluctance to change the passage between words.", zh="词与词之间换段落的惯性。"),
+        ),
+    ] = None,
+    route: Annotated[
+        float | None,
+        typer.Option(
+            "--route",
+            metavar="≥0",
+            help=t(
+                en="Weight of how well a passage explains the question; 0 is NBCE as published.",
+                zh="段落对问题的解释程度所占的权重；0 即论文中的 NBCE。",
+            ),
+        ),
+    ] = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            "--keep",
+            metavar="N",
+            min=0,
+            help=t(
+                en="How many passages are followed to the end at most; 0 for all.",
+                zh="最多跟随几段直到答完；0 表示全部。",
+            ),
+        ),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            "--window", metavar="N", min=1, help=t(en="Longest passage, in tokens.", zh="一段最多多少个 token。")
+        ),
+    ] = None,
+    ordered: Annotated[
+        bool,
+        typer.Option(
+            "--ordered",
+            help=t(
+                en="Tell the model the place of every passage, for questions about the order of things.",
+                zh="告诉模型每段的位置，用于问先后顺序。",
+            ),
+        ),
+    ] = False,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            "--temperature",
+            metavar="≥0",
+            help=t(en="0 takes the best word each time; more is livelier.", zh="0 每次取最好的词；越大越随机。"),
+        ),
+    ] = 0.0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help=t(en="Of the draw, with --temperature.", zh="随机种子。"))
+    ] = 0,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option("--max-tokens", metavar="N", min=1, help=t(en="Longest answer.", zh="答案最多多少个 token。")),
+    ] = None,
+    json_lines: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help=t(en="One line of JSON for each answer, tokens and offsets included.", zh="每个答案输出一行 JSON。"),
+        ),
+    ] = False,
+    text_field: Annotated[
+        str | None,
+        typer.Option(
+            "--text-field",
+            metavar="NAME",
+            help=t(
+                en="Column or key that holds the text in .csv and .jsonl files (default: found by name and length).",
+                zh=".csv 和 .jsonl 中正文所在的列或键（默认按名字和长度找）。",
+            ),
+        ),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            "--encoding",
+            metavar="NAME",
+            help=t(en="Encoding of all text files (default: detected).", zh="文本文件的编码（默认自动识别）。"),
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="NAME",
+            help=t(
+                en="cpu, cuda, cuda:1 … (default: a GPU if there is one).",
+                zh="cpu、cuda、cuda:1……（默认有 GPU 就用）。",
+            ),
+        ),
+    ] = None,
+    dtype: Annotated[
+        str,
+        typer.Option(
+            "--dtype",
+            metavar="NAME",
+            help=t(
+                en="float32, bfloat16, float16, or auto: bfloat16 where the device computes in it.",
+                zh="float32、bfloat16、float16 或 auto（设备支持时用 bfloat16）。",
+            ),
+        ),
+    ] = "auto",
+) -> None:
+    import sys
+
+    questions = [question, *(also or [])]
+    given: dict[str, Any] = {"beta": beta, "eta": eta, "route": route, "max_tokens": max_tokens}
+    given = {name: value for name, value in given.items() if value is not None}
+    contexts = _contexts(paths, text_field=text_field, encoding=encoding)
+
+    from ironwok.nbce import Answerer, Settings
+    from ironwok.nbce.answerer import DEFAULT_WINDOW
+    from ironwok.progress import progress_bar
+
+    if keep is not None:
+        given |= {"keep": keep or None} | ({} if keep else {"negligible": 0.0})
+    elif route == 0 or pooling != "entropy":
+        # all passages to the end, as published: without routing nothing says which could be left out
+        given |= {"keep": None, "negligible": 0.0}
+    settings = Settings(pooling=pooling, temperature=temperature, seed=seed, **given)  # pyright: ignore[reportArgumentType]
+    shown = sys.stderr.isatty()
+    with progress_bar(t(en="loading the model", zh="加载模型"), total=None, shown=shown):
+        answerer = Answerer(model, device=device, dtype=dtype, window=window or DEFAULT_WINDOW)
+    from ironwok.cli.answers import AnswerPrinter, ReadingBar
+
+    printer = AnswerPrinter(json_lines=json_lines, numbered=len(questions) > 1)
+    with ReadingBar(shown=shown) as bar:
+        answers = answerer.ask_many(
+            questions,
+            contexts,
+            settings=settings,
+            ordered=ordered,
+            on_read=bar.advance,
+            on_question=lambda number: (bar.close(), printer.begin(questions[number])),
+            on_text=printer.add,
+        )
+        for answer in answers:
+            printer.end(answer)
+
+
+def _contexts(paths: list[Path], *, text_field: str | None, encoding: str | None) -> list[Any]:
+    """The texts of all documents; what cannot be read is named and passed over."""
+    from ironwok.cli.console import say
+    from ironwok.nbce.contexts import Context
+    from ironwok.text.documents import ReadOptions, read_documents
+
+    def skipped(skip: Any) -> None:
+        say(t(en=f"skipped: {skip.reason}", zh=f"跳过：{skip.reason}"), style="yellow")
+
+    options = ReadOptions(text_field=text_field, encoding=encoding)
+    return [
+        Context(document.text, document.path, document.record)
+        for document in read_documents(paths, on_skip=skipped, options=options)
+    ]
