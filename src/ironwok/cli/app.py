@@ -60,6 +60,11 @@ COMMANDS = (
         zh="按配方，用一个文件夹的语料预训练编码器",
     ),
     CommandEntry(
+        "annotations",
+        en="Convert annotated texts between DuEE, doccano, Label Studio and our own JSON lines, and check them",
+        zh="在 DuEE、doccano、Label Studio 和本项目的 JSON 行之间转换标注，并检查标注",
+    ),
+    CommandEntry(
         "convert",
         en="Turn a released RoFormerV2 checkpoint into a folder that Ironwok and transformers load",
         zh="把公开发布的 RoFormerV2 权重转换成 Ironwok 和 transformers 能加载的文件夹",

@@ -17,16 +17,20 @@ def about() -> str:
     return t(
         en=(
             "Read files and folders (.txt .md .html .pdf .docx .csv .jsonl), cut them into passages, sort every "
-            "passage into your labels, and write a report: index.html to look at, results.jsonl to work with.\n\n"
+            "passage into your labels, find the events in it, and write a report: index.html to look at, results.jsonl "
+            "and events.csv to work with. Ask for labels, for events, or for both.\n\n"
             "No examples are needed, and nothing leaves this machine. If the run is interrupted, the same command goes "
             "on where it stopped; on a finished report it reads only what is new or has changed.\n\n"
-            "  ironwok read notes/ mail.csv --labels 'invoice,complaint,praise'"
+            "  ironwok read notes/ mail.csv --labels 'invoice,complaint,praise'\n"
+            "  ironwok read announcements/ --schema finance"
         ),
         zh=(
-            "读文件和文件夹（.txt .md .html .pdf .docx .csv .jsonl），切成段落，把每一段归入你给的标签，写出一份报告："
-            "index.html 用来看，results.jsonl 供程序用。\n\n"
+            "读文件和文件夹（.txt .md .html .pdf .docx .csv .jsonl），切成段落，把每一段归入你给的标签，"
+            "找出其中的事件，写出一份报告：index.html 用来看，results.jsonl 和 events.csv 供程序用。"
+            "标签和事件可以只要一样，也可以都要。\n\n"
             "不需要标注样例，数据不出本机。中断之后，再运行同样的命令就会接着读；报告已经完成时，只读新增和改动过的文件。\n\n"
-            "  ironwok read 资料/ 留言.csv --labels 科技,财经,体育"
+            "  ironwok read 资料/ 留言.csv --labels 科技,财经,体育\n"
+            "  ironwok read 公告/ --schema finance"
         ),
     )
 
@@ -39,7 +43,7 @@ def read(
         ),
     ],
     labels: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--labels",
             "-l",
@@ -49,7 +53,32 @@ def read(
                 zh="标签，用逗号隔开；也可以用 @文件，每行一个标签，或 .json。",
             ),
         ),
-    ],
+    ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            "--schema",
+            "-s",
+            metavar="finance|FILE|MODEL",
+            help=t(
+                en="Find events: a bundled kind (finance), the folder of a model that you trained, or a schema file "
+                "(.toml .json .jsonl) with the types and roles you want of those that the model knows.",
+                zh="找事件：自带的 finance、自己训练的模型的文件夹，或一个 schema 文件（.toml .json .jsonl），"
+                "从模型认识的类型和角色里挑出你要的。",
+            ),
+        ),
+    ] = None,
+    event_model: Annotated[
+        str | None,
+        typer.Option(
+            "--event-model",
+            metavar="NAME",
+            help=t(
+                en="The model that finds the events of a schema file (default: finance).",
+                zh="用 schema 文件时，找事件的模型（默认 finance）。",
+            ),
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help=t(en="Folder of the report.", zh="报告所在的文件夹。"))
     ] = Path("report"),
@@ -192,6 +221,13 @@ def read(
     """Parse, show what goes on, print the table."""
     from ironwok.cli.watch import Watch
 
+    if labels is None and schema is None and event_model is None:
+        raise typer.BadParameter(
+            t(
+                en="ask for something: --labels 'A,B,C', --schema finance, or both",
+                zh="请说明要什么：--labels '甲,乙,丙'、--schema finance，或两者都要",
+            )
+        )
     with Watch() as watch:
         watch.say_loading()
         from ironwok.cli.lines import read_labels
@@ -201,7 +237,9 @@ def read(
         try:
             report = read_documents(
                 paths,
-                labels=read_labels(labels),
+                labels=None if labels is None else read_labels(labels),
+                schema=schema,
+                event_model=event_model,
                 label_separator=separator,
                 out=out,
                 template=template or None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -12,11 +13,12 @@ from rich.text import Text
 
 from ironwok.cli.language import t
 from ironwok.reading.html import display_names
-from ironwok.results import DocumentResult, Report
+from ironwok.results import DocumentResult, Event, Report
 
 # rows; a longer report is for the page, not for the terminal
 _SHOWN = 40
 _SHOWN_LABELS = 3
+_SHOWN_EVENTS = 20
 _LABEL_WIDTH = 24
 _GAP = 2  # cells between columns
 _BAR = 20  # cells of the longest bar
@@ -29,13 +31,20 @@ def print_report(report: Report, *, console: Console, skipped: int) -> None:
         more = t(en=f"… and {rest:,} more documents in {report.page}", zh=f"……还有 {rest:,} 篇，见 {report.page}")
         console.print(Text(more, style="dim"))
     console.print()
-    console.print(_totals(report))
-    console.print()
+    if report.labels:
+        console.print(_totals(report))
+        console.print()
+    if report.events is not None:
+        _print_events(report, console)
+        console.print()
     passages = sum(len(document.passages) for document in report.documents)
     summary = t(
         en=f"{len(report.documents):,} documents, {passages:,} passages",
         zh=f"{len(report.documents):,} 篇文档，{passages:,} 段",
     )
+    if report.events is not None:
+        found = sum(len(document.events) for document in report.documents)
+        summary += t(en=f", {found:,} events (events.csv)", zh=f"，{found:,} 个事件（events.csv）")
     if report.skipped:
         summary += t(
             en=f", {len(report.skipped):,} not read (skipped.jsonl)",
@@ -55,15 +64,20 @@ def _documents(report: Report, console_width: int) -> Table:
     names = display_names([document.document for document in report.documents])
     rows = []
     for document in report.documents[:_SHOWN]:
+        name = names[document.document] + place_in_file(document)
+        if not report.labels:
+            rows.append((name, str(len(document.passages)), str(len(document.events)), "", _kinds(document.events)))
+            continue
         score = f"{document.classification.score:.2f}" if document.classification else ""
-        name, labels = names[document.document] + place_in_file(document), _joined(report, document)
-        rows.append((name, str(len(document.passages)), labels or "–", score, _distribution(report, document)))
+        labels, events = _joined(report, document) or "–", _kinds(document.events)
+        inside = _distribution(report, document) + (f" · {events}" if events else "")
+        rows.append((name, str(len(document.passages)), labels, score, inside))
     heads = (
         t(en="Document", zh="文档"),
         t(en="Passages", zh="段落"),
-        t(en="Label", zh="标签"),
-        t(en="Score", zh="得分"),
-        t(en="Its passages", zh="各段"),
+        t(en="Label", zh="标签") if report.labels else t(en="Events", zh="事件"),
+        t(en="Score", zh="得分") if report.labels else "",
+        t(en="Its passages", zh="各段") if report.labels else t(en="Of which types", zh="类型"),
     )
     # widths of our own: where the terminal is narrow, rich would let whole columns vanish
     wanted = [max(cell_len(text) for text in column) for column in zip(heads, *rows, strict=True)]
@@ -95,6 +109,53 @@ def _distribution(report: Report, document: DocumentResult) -> str:
     counts = Counter(label for p in document.passages for label in report.labels_of(p.classification))
     shown = [f"{label} {count}" for label, count in counts.most_common(_SHOWN_LABELS)]
     return " · ".join(shown) + (" …" if len(counts) > _SHOWN_LABELS else "")
+
+
+def _kinds(events: Sequence[Event]) -> str:
+    counts = Counter(event.type for event in events)
+    shown = [f"{type} {count}" for type, count in counts.most_common(_SHOWN_LABELS)]
+    return " · ".join(shown) + (" …" if len(counts) > _SHOWN_LABELS else "")
+
+
+def _print_events(report: Report, console: Console) -> None:
+    """How often every type occurs, then the events themselves, the surest first."""
+    found = [(document, event) for document in report.documents for event in document.events]
+    if not found:
+        console.print(Text(t(en="No event was found.", zh="没有找到事件。")))
+        return
+    events = Counter(event.type for _, event in found)
+    documents = Counter(type for document in report.documents for type in {event.type for event in document.events})
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column(t(en="Event type", zh="事件类型"), overflow="fold")
+    table.add_column("", no_wrap=True)
+    table.add_column(t(en="Events", zh="事件"), justify="right", no_wrap=True)
+    table.add_column(t(en="Documents", zh="文档"), justify="right", no_wrap=True)
+    most = max(events.values())
+    for type, count in events.most_common():
+        bar = Text("█" * max(1, round(_BAR * count / most)), style="cyan")
+        table.add_row(Text(type), bar, f"{count:,}", f"{documents[type]:,}")
+    console.print(table)
+    console.print()
+    for _, event in sorted(found, key=lambda pair: -pair[1].score)[:_SHOWN_EVENTS]:
+        console.print(_event_line(event), no_wrap=True, overflow="ellipsis")
+    if (rest := len(found) - _SHOWN_EVENTS) > 0:
+        more = t(en=f"… and {rest:,} more events in {report.page}", zh=f"……还有 {rest:,} 个事件，见 {report.page}")
+        console.print(Text(more, style="dim"))
+
+
+def _event_line(event: Event) -> Text:
+    line = Text(f"{event.score:.2f} ", style="dim")
+    line.append(event.type, style="bold")
+    if event.trigger is not None:
+        line.append(f" {_one_line(event.trigger.text)}", style="red")
+    for argument in event.arguments:
+        line.append(f"  {argument.role}=", style="dim")
+        line.append(_one_line(argument.text), style="default")
+    return line
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _totals(report: Report) -> Table:

@@ -38,6 +38,14 @@ class Advanced:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """``done`` of the questions have an answer; all documents are read."""
+
+    done: int
+    questions: int
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """Something was not read."""
 
@@ -52,5 +60,5 @@ class Stopped:
     documents: int
 
 
-Event: TypeAlias = Planned | Advanced | Skipped | Stopped
+Event: TypeAlias = Planned | Advanced | Answered | Skipped | Stopped
 Observer: TypeAlias = Callable[[Event], None]

@@ -19,8 +19,9 @@ from ironwok.errors import ConfigError, DocumentError, InputError, NoDocumentsEr
 from ironwok.files import replace_file
 from ironwok.reading import html
 from ironwok.reading.ahead import CutDocument, ReadAhead
+from ironwok.reading.answer_reader import AnswerReader
 from ironwok.reading.event_reader import EventReader
-from ironwok.reading.events import Advanced, Observer, Planned, Skipped, Stopped
+from ironwok.reading.events import Advanced, Answered, Observer, Planned, Skipped, Stopped
 from ironwok.reading.files import FileIdentity
 from ironwok.reading.journal import Journal
 from ironwok.reading.readers import LabelReader, PassageReader
@@ -52,6 +53,8 @@ def read(
     dtype: str | None = None,
     batch_size: int = 64,
     event_model: str | os.PathLike[str] | None = None,
+    ask: str | Sequence[str] | None = None,
+    answer_model: str | None = None,
     max_chars: int = DEFAULT_MAX_CHARS,
     text_field: str | None = None,
     title_field: str | None = None,
@@ -60,21 +63,24 @@ def read(
     language: str = "en",
     classifier: Any = None,
     extractor: Any = None,
+    answerer: Any = None,
     on_event: Observer | None = None,
 ) -> Report:
-    """Read files and folders, sort every passage into labels, find events in it, and leave a report in a folder.
+    """Read files and folders: labels and events of every passage, answers from all of them; leave a report in a folder.
 
     paths: files and folders of .txt .md .html .pdf .docx .csv .jsonl and their relatives.
     labels, label_separator … batch_size, classifier: see `LabelReader`; None: no labels.
-    schema, event_model, extractor: see `EventReader`; all None: no events. At least one of both kinds is asked for.
+    schema, event_model, extractor: see `EventReader`; all None: no events.
+    ask, answer_model, answerer: questions about all documents together, see `AnswerReader`; ``ask`` None: no answers.
+    At least one of these kinds of results is asked for.
     max_chars … encoding: see `SourceOptions`.
     out: folder of the report. Where an earlier run with the same settings was interrupted, this one goes on; finished
     files that have not changed are not read again. fresh: start over instead.
     language: "en" or "zh", what the page opens in. on_event: told what lies ahead, what is done, what is skipped.
 
-    Writes results.jsonl, documents.jsonl, skipped.jsonl, files.jsonl, run.json and index.html, and events.csv where
-    events were asked for. Offsets index the text
-    of the document as extracted from its file.
+    Writes results.jsonl, documents.jsonl, skipped.jsonl, files.jsonl, run.json and index.html, events.csv where events
+    were asked for, and answers.jsonl where questions were. Offsets index the text of the document as extracted from
+    its file.
 
     Raises LabelError, TemplateError or InputError for what cannot be used as given, NoDocumentsError where there is
     nothing to read, ModelError from loading the model, ConfigError where ``out`` holds something else, OutputError
@@ -102,8 +108,21 @@ def read(
         )
     if schema is not None or event_model is not None or extractor is not None:
         readers.append(EventReader(schema=schema, model=event_model, device=device, dtype=dtype, extractor=extractor))
+    if ask is not None:
+        readers.append(
+            AnswerReader(
+                ask,
+                model=answer_model,
+                device=device,
+                dtype=dtype,
+                answerer=answerer,
+                on_answer=lambda done, total: (on_event or _nobody)(Answered(done, total)),
+            )
+        )
     if not readers:
-        raise InputError("nothing is asked for: give labels, or a schema of events (such as schema='finance')")
+        raise InputError(
+            "nothing is asked for: give labels, a schema of events (such as schema='finance'), or a question"
+        )
     options = SourceOptions(max_chars=max_chars, text_field=text_field, title_field=title_field, encoding=encoding)
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     sources = tuple(os.fspath(source) for source in given)

@@ -32,8 +32,9 @@ def draft_of(record: Mapping[str, Any], schema: Schema | None) -> DraftText:
     Of several annotators the first whose work was not cancelled is read; predictions are read where nobody annotated.
     """
     data = object_of(record.get("data"), "'data'")
-    draft = DraftText(_text(data), id=id_of(record))
-    draft.metadata = {key: value for key, value in data.items() if value != draft.text}
+    # our own id travels with the data; without one the task's number is as good
+    draft = DraftText(_text(data), id=id_of(data) or id_of(record))
+    draft.metadata = {key: value for key, value in data.items() if key != "id" and value != draft.text}
     annotations = [one for one in list_of(record, "annotations") if isinstance(one, dict)]
     valid = [one for one in annotations if not one.get("was_cancelled")] or [
         one for one in list_of(record, "predictions") if isinstance(one, dict)

@@ -6,8 +6,15 @@ const typeName = (type) => TYPES[type].name;
 // roles and types have colours of their own scale each, so that neighbours differ; -1 is the trigger
 const roleHue = (role) => (role < 0 ? {} : hueOf(role));
 const roleName = (role) => (role < 0 ? W().trigger : ROLES[role].name);
+// a description may be in both languages, "中文 | English"
+const described = (text) => {
+  const parts = (text ?? "").split(" | ");
+  return parts.length === 2 ? parts[state.language === "zh" ? 0 : 1] : (text ?? "");
+};
+/** What a role means in an event type, as its schema says it, else its name. */
+const meaning = (role, type) => (role < 0 ? W().trigger : described(TYPES[type].descriptions[role]) || ROLES[role].name);
 const roleClass = (role) => (role < 0 ? "role trigger" : "role");
-const roleTitle = (role, type) => (role < 0 ? W().trigger : joined(ROLES[role].name, TYPES[type].descriptions[role]));
+const roleTitle = (role, type) => joined(meaning(role, type), meaning(role, type) === roleName(role) ? null : roleName(role));
 
 /** Trigger and arguments of an event, the trigger first; `index` as in `unlinked`. */
 function membersOf(event) {
@@ -53,7 +60,7 @@ function runningText(passage) {
 function typeTag(type, after) {
   return el(
     "span",
-    { class: "tag type", style: hueOf(type), title: TYPES[type].description || null },
+    { class: "tag type", style: hueOf(type), title: described(TYPES[type].description) || null },
     el("span", { class: "name" }, typeName(type)),
     after === undefined ? null : el("span", { class: "score" }, after),
   );
@@ -104,7 +111,7 @@ function graph(event) {
     return drawn(
       "g",
       { class: roleClass(member.role), style: roleHue(member.role) },
-      drawn("title", {}, `${roleName(member.role)}: ${words.join("")}`),
+      drawn("title", {}, `${meaning(member.role, event.type)}: ${words.join("")}`),
       drawn("circle", { cx: x, cy: y, r: member.role < 0 ? 7 : 5.5 }),
       drawn("text", { ...offset, "text-anchor": anchor }, short),
     );
@@ -119,7 +126,7 @@ function argumentList(event) {
     "dl",
     { class: "arguments" },
     members.map((member, n) => [
-      el("dt", { class: roleClass(member.role), style: roleHue(member.role), title: roleTitle(member.role, event.type) }, n && members[n - 1].role === member.role ? "" : roleName(member.role)),
+      el("dt", { class: roleClass(member.role), style: roleHue(member.role), title: roleTitle(member.role, event.type) }, n && members[n - 1].role === member.role ? "" : meaning(member.role, event.type)),
       el("dd", {}, el("span", { class: "words", lang: languageOf(event.passage.text) }, wordsOf(event, member)), el("span", { class: "score" }, decimal(member.score))),
     ]),
   );
@@ -135,7 +142,7 @@ function eventCard(event, root) {
   return el(
     "section",
     { class: "event", style: hueOf(event.type), "aria-label": typeName(event.type), tabindex: "-1", "data-event": event.key, onpointerenter: light(true), onpointerleave: light(false) },
-    el("h3", {}, typeTag(event.type, decimal(event.score)), el("small", {}, joined(TYPES[event.type].description, event.unlinked.length ? W().loose(event.unlinked.length) : null))),
+    el("h3", {}, typeTag(event.type, decimal(event.score)), el("small", {}, joined(described(TYPES[event.type].description), event.unlinked.length ? W().loose(event.unlinked.length) : null))),
     el("div", { class: "parts" }, members > 1 ? graph(event) : null, argumentList(event)),
   );
 }
@@ -164,7 +171,7 @@ function typeRows(result) {
               class: "row",
               "aria-pressed": String(state.types.has(row.type)),
               style: { ...hueOf(row.type), "--all": row.all / most, "--now": result.perType[row.type] / most },
-              title: TYPES[row.type].description || null,
+              title: described(TYPES[row.type].description) || null,
               onclick: () => update(() => (state.types.has(row.type) ? state.types.delete(row.type) : state.types.add(row.type))),
               "data-key": `type${row.type}`,
             },
@@ -182,11 +189,14 @@ function typeRows(result) {
 
 /** Which colour is which role, for the roles that occur in a document. */
 function legend(events) {
-  const roles = new Set(events.flatMap((event) => membersOf(event).map((member) => member.role)));
+  const meanings = new Map(); // a role may mean different things in different types
+  for (const event of events)
+    for (const { role } of membersOf(event)) meanings.set(role, (meanings.get(role) ?? new Set()).add(meaning(role, event.type)));
+  const roles = [...meanings].sort(([a], [b]) => a - b);
   return el(
     "p",
     { class: "legend" },
-    [...roles].sort((a, b) => a - b).map((role) => el("span", { class: `span ${roleClass(role)}`, style: roleHue(role) }, roleName(role))),
+    roles.map(([role, names]) => el("span", { class: `span ${roleClass(role)}`, style: roleHue(role), title: roleName(role) }, [...names].slice(0, 3).join(" / "), names.size > 3 ? " …" : null)),
   );
 }
 
@@ -224,7 +234,7 @@ function eventTables(result) {
               "tr",
               {},
               triggers ? el("th", { class: "role trigger", scope: "col" }, W().trigger) : null,
-              roles.map((role) => el("th", { class: "role", style: roleHue(role), scope: "col", title: TYPES[type].descriptions[role] ?? null }, roleName(role))),
+              roles.map((role) => el("th", { class: "role", style: roleHue(role), scope: "col", title: roleName(role) }, meaning(role, type))),
               el("th", { scope: "col" }, W().where),
               el("th", { scope: "col", class: "number" }, W().score),
             ),

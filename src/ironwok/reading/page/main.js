@@ -65,7 +65,7 @@ function tools(result) {
           Object.entries(W().orders).map(([key, label]) => el("option", { value: key, selected: key === state.order }, label)),
         )
       : null,
-    el("p", { class: "count", role: "status" }, W().shown(number(result.passages.length), number(ALL.length))),
+    el("p", { class: "count", role: "status" }, state.view === "events" ? W().events(number(result.passages.flatMap(shownEvents).length)) : W().shown(number(result.passages.length), number(ALL.length))),
     filtered() ? el("button", { class: "quiet", onclick: () => update(() => Object.assign(state, { labels: new Set(), types: new Set(), needle: "", minimum: 0 })) }, W().clear) : null,
   );
 }

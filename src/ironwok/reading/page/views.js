@@ -122,7 +122,9 @@ function documentList(result) {
 /** A document: its labels, what carries them, and the running text with every passage in its place. */
 function documentView(document, { headingLevel = "h2" } = {}) {
   const text = el("div", { class: "text", lang: languageOf(document.passages.map((passage) => passage.text).join("").slice(0, 400)) });
-  const build = fillSlowly(text, document.passages, (passage) => [passage.before, passageInText(passage)], 200);
+  // cards end a paragraph by themselves
+  const before = (passage, p) => (p && shownEvents(document.passages[p - 1]).length ? passage.before.replace(/^[\r\n]+/, "") : passage.before);
+  const build = fillSlowly(text, document.passages, (passage, p) => [before(passage, p), passageInText(passage)], 200);
   const go = (p) => {
     build(p + 1);
     const target = text.querySelectorAll(":scope > .passage")[p];
@@ -139,7 +141,7 @@ function documentView(document, { headingLevel = "h2" } = {}) {
   const characters = document.passages.reduce((sum, passage) => sum + [...passage.text].length, 0);
   const article = el(
     "article",
-    { class: EVENTS ? "document with-events" : "document" },
+    { class: `document${EVENTS ? " with-events" : ""}${LABELLED ? "" : " without-labels"}` },
     el("button", { class: "back quiet", onclick: () => update(() => (state.inDocument = false)) }, `← ${W().back}`),
     el(
       "header",

@@ -1,0 +1,159 @@
+"""Answers to questions about all documents of a reading together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ironwok.errors import InputError, OutputError
+from ironwok.files import LineLog, json_line
+from ironwok.reading.readers import folder_hash
+from ironwok.results import Answer, DocumentResult, PassageResult, Report
+
+if TYPE_CHECKING:
+    from ironwok.nbce import Answerer, Settings
+
+DEFAULT_ANSWER_MODEL = "smollm2"
+ANSWERS = "answers.jsonl"
+# what is kept of answers while others are still to come; it is gone when the report is whole
+UNFINISHED = "answers.jsonl.part"
+_DIGITS = 6
+
+
+class AnswerReader:
+    """Answers questions when all documents have been read.
+
+    questions: at least one, none blank. model, device, dtype: as in `ironwok.nbce.Answerer`, which is loaded when the
+    answers begin. settings: of decoding. answerer: one that is loaded already; ``model`` then only names it.
+    Every answer is kept as it comes: a run that was interrupted among them goes on with the next. Where documents came
+    or changed since, all of them are given anew.
+
+    Raises InputError.
+    """
+
+    kind = "answers"
+    # nothing is done with passages before the end: the size of a portion is that of the other readers
+    portion = 64
+
+    def __init__(
+        self,
+        questions: str | Sequence[str],
+        *,
+        model: str | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        settings: Settings | None = None,
+        answerer: Answerer | None = None,
+        on_answer: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        listed = [questions] if isinstance(questions, str) else list(questions)
+        if not listed:
+            raise InputError("ask holds no question: give at least one")
+        for number, question in enumerate(listed):
+            if not isinstance(question, str) or not question.strip():
+                raise InputError(f"question {number} is {question!r}: it holds no text")
+        self.questions = tuple(dict.fromkeys(listed))
+        self.model = DEFAULT_ANSWER_MODEL if model is None else model
+        self.device, self.dtype = device, "auto" if dtype is None else dtype
+        self._settings, self._answerer = settings, answerer
+        self._is_given = answerer is not None
+        self._on_answer = on_answer
+
+    def settings(self) -> dict[str, Any]:
+        from dataclasses import asdict
+
+        return {
+            "answers_questions": list(self.questions),
+            "answers_model": self.model,
+            "answers_model_version": None if self._is_given else self._model_version(),
+            "answers_dtype": self.dtype,
+            "answers_decoding": asdict(self.decoding) | {"stop": list(self.decoding.stop)},
+        }
+
+    @property
+    def decoding(self) -> Settings:
+        from ironwok.nbce import Settings
+
+        return Settings() if self._settings is None else self._settings
+
+    def read(self, passages: Sequence[PassageResult]) -> list[PassageResult]:
+        return list(passages)
+
+    def conclude(self, document: DocumentResult) -> DocumentResult:
+        return document
+
+    def predict_seconds(self, sample: Sequence[str], passages: int) -> float | None:
+        return None  # the answers come after what is predicted
+
+    def complete(self, report: Report) -> Report:
+        """The report with the answers. Raises what `Answerer.ask_many` raises, and OutputError."""
+        from ironwok.nbce.contexts import Context
+
+        contexts = [Context(one.text, one.document, one.record) for one in report.documents]
+        log = LineLog(report.folder / UNFINISHED)
+        state = {"texts": _fingerprint(contexts), "settings": self.settings()}
+        records = _kept(log)
+        if not records or records[0] != state:
+            log.keep([json_line(state)])
+            records = [state]
+        answers = [Answer.from_dict(record) for record in records[1:]]
+        rest = self.questions[len(answers) :]
+        if rest:
+            found = self.answerer().ask_many(rest, contexts, settings=self.decoding)
+            for answer in found:
+                answer = _rounded(answer)
+                log.append([answer.to_dict()])
+                answers.append(answer)
+                self._on_answer(len(answers), len(self.questions))
+        log.close()
+        return replace(report, answers=tuple(answers), answer_model=self.model)
+
+    def files(self, report: Report) -> Mapping[str, Iterable[bytes]]:
+        (report.folder / UNFINISHED).unlink(missing_ok=True)
+        return {ANSWERS: [json_line(answer.to_dict()) for answer in report.answers]}
+
+    def answerer(self) -> Answerer:
+        if self._answerer is None:
+            from ironwok.nbce import Answerer
+
+            self._answerer = Answerer(self.model, device=self.device, dtype=self.dtype)
+        return self._answerer
+
+    def _model_version(self) -> str | None:
+        from ironwok.models.bundled import resolve_model
+        from ironwok.nbce.loading import CONVERSION, DEFAULT_MODEL
+
+        if self.model == DEFAULT_MODEL:
+            return CONVERSION
+        folder = Path(resolve_model(self.model))
+        return folder_hash(folder) if folder.is_dir() else None
+
+
+def _kept(log: LineLog) -> list[dict[str, Any]]:
+    """What an interrupted run left; a damaged file is as good as none, answers can be made again."""
+    try:
+        return log.load()
+    except OutputError:
+        return []
+
+
+def _fingerprint(contexts: Sequence[Any]) -> str:
+    from hashlib import sha256
+
+    digest = sha256()
+    for one in contexts:
+        digest.update(json_line([one.document, one.record, one.text]))
+    return digest.hexdigest()
+
+
+def _rounded(answer: Answer) -> Answer:
+    """As it will be read back, so that a resumed run says the same."""
+    sources = tuple(
+        replace(
+            one, lift=round(one.lift, _DIGITS), posterior=round(one.posterior, _DIGITS), share=round(one.share, _DIGITS)
+        )
+        for one in answer.sources
+    )
+    return replace(answer, sources=sources)
