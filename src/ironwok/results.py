@@ -512,6 +512,8 @@ class Report:
     labels: the candidate labels in the order in which they were given; empty where none were. multi_label, threshold,
     model, templates: how the passages were sorted into them; without labels, model is "".
     events: what events were looked for; None where none were.
+    answers: to the questions that were asked, in their order; the ``context`` of a source is the number of its document
+    in ``documents``. answer_model: that gave them, "" where nothing was asked.
     """
 
     documents: tuple[DocumentResult, ...]
@@ -524,6 +526,8 @@ class Report:
     model: str = ""
     templates: tuple[str, ...] = ()
     events: EventsAsked | None = None
+    answers: tuple[Answer, ...] = ()
+    answer_model: str = ""
 
     @property
     def passages(self) -> Iterator[PassageResult]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from ironwok.cli.console import err, out
@@ -73,7 +73,7 @@ class AnswerPrinter:
             piece = piece.lstrip()
         if piece:
             self._begun = True
-            sys.stdout.write(piece)
+            sys.stdout.write(harmless(piece))
             sys.stdout.flush()
 
     def end(self, answer: Answer) -> None:
@@ -87,6 +87,11 @@ class AnswerPrinter:
             console.print(Text(line, style="yellow"), soft_wrap=True)
         print_sources(answer, console)
         console.print()
+
+
+def harmless(text: str) -> str:
+    """The text without control characters, with which a model, or a document that it copies, could rule a terminal."""
+    return "".join(one if one in "\n\t" or unicodedata.category(one) != "Cc" else "\ufffd" for one in text)
 
 
 def remarks(answer: Answer) -> list[str]:
@@ -116,7 +121,7 @@ def strip(answer: Answer) -> Text:
     """The answer in the colours of its sources."""
     text = Text()
     for token in answer.tokens:
-        text.append(answer.text[token.start : token.end], style=colour(token.source))
+        text.append(harmless(answer.text[token.start : token.end]), style=colour(token.source))
     return text
 
 
@@ -131,18 +136,15 @@ def print_strip(answer: Answer, console: Console) -> None:
 
 
 def print_sources(answer: Answer, console: Console) -> None:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(overflow="fold")
+    """The sources that the answer was drawn from, or the likeliest where it is empty."""
     for number, source in enumerate(answer.sources, start=1):
         if source.share == 0 and number > 1:
             continue
-        head = Text.assemble(
-            (place_of(source), "bold"),
-            (t(en=f"  {source.share:.0%} of the answer", zh=f"  占答案 {source.share:.0%}"), "dim"),
-        )
-        table.add_row(Text(f"[{number}]", style=colour(number - 1)), Text.assemble(head, "\n", quoted(source)))
-    console.print(table)
+        share = t(en=f"  {source.share:.0%} of the answer", zh=f"  占答案 {source.share:.0%}")
+        mark = f"[{number}]"
+        head = Text.assemble((mark, colour(number - 1)), " ", (place_of(source), "bold"), (share, "dim"))
+        console.print(head, soft_wrap=True)
+        console.print(Text.assemble(" " * (len(mark) + 1), quoted(source)), soft_wrap=True)
 
 
 def place_of(source: Source) -> str:
@@ -171,4 +173,4 @@ def quoted(source: Source) -> Text:
 
 
 def _one_line(text: str) -> str:
-    return "".join(" " if one.isspace() else one for one in text)
+    return "".join(" " if one.isspace() else one for one in harmless(text))

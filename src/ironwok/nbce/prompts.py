@@ -43,18 +43,18 @@ class Layout:
 
 
 ENGLISH = Layout(
-    context="{context}\n\n",
-    question="{question} Answer in a few words.",
-    part="(part {number} of {count})\n",
+    context="Text: {context}\n\n",
+    question="Question: {question}\nAnswer the question using the text.",
+    part="(part {number} of {count}) ",
 )
 CHINESE = Layout(
-    context="{context}\n\n",
-    question="{question}请用几个字回答。",
-    part="（第{number}部分，共{count}部分）\n",
+    context="文本：{context}\n\n",
+    question="问题：{question}\n请根据文本回答问题。",
+    part="（第{number}部分，共{count}部分）",
 )
 # for models without a chat template, which continue a text
-ENGLISH_PLAIN = Layout(context="{context}\n\n", question="Question: {question}\nAnswer:", part=ENGLISH.part)
-CHINESE_PLAIN = Layout(context="{context}\n\n", question="问题：{question}\n答案：", part=CHINESE.part)
+ENGLISH_PLAIN = Layout(context=ENGLISH.context, question="Question: {question}\nAnswer:", part=ENGLISH.part)
+CHINESE_PLAIN = Layout(context=CHINESE.context, question="问题：{question}\n答案：", part=CHINESE.part)
 
 
 def layout_for(question: str, *, chat: bool) -> Layout:
