@@ -55,12 +55,22 @@ COMMANDS = (
         zh="根据文件和文件夹回答问题，并给出答案所依据的段落",
     ),
     CommandEntry(
+        "extract",
+        en="Find events, entities or relations in texts: one line of JSON each",
+        zh="从文本中抽取事件、实体或关系：每条输出一行 JSON",
+    ),
+    CommandEntry(
+        "train",
+        en="Train a model for events, entities or relations from annotated texts",
+        zh="用标注好的文本训练抽取事件、实体或关系的模型",
+    ),
+    CommandEntry(
         "pretrain",
         en="Pretrain an encoder from a recipe and a folder of corpus files",
         zh="按配方，用一个文件夹的语料预训练编码器",
     ),
     CommandEntry(
-        "annotations",
+        "convert-annotations",
         en="Convert annotated texts between DuEE, doccano, Label Studio and our own JSON lines, and check them",
         zh="在 DuEE、doccano、Label Studio 和本项目的 JSON 行之间转换标注，并检查标注",
     ),

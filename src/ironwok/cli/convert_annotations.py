@@ -1,6 +1,6 @@
-"""``ironwok annotations``: annotated texts from one format into another, with a report of what was not taken over."""
+"""``ironwok convert-annotations``: annotated texts from one format into another, with a report of what was not taken over."""
 
-# without the usual import of annotations from __future__: that name is the command's
+from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
@@ -31,20 +31,20 @@ def about() -> str:
             "with the words are repaired where that is unambiguous; the rest is left out, counted and named by file "
             "and line.\n\n"
             "Without OUT the file is only checked. OUT is replaced in one piece when everything is converted.\n\n"
-            "  ironwok annotations export.json train.jsonl --from label-studio --to ironwok --schema my.toml\n"
-            "  ironwok annotations train.jsonl --write-schema my.toml"
+            "  ironwok convert-annotations export.json train.jsonl --from label-studio --to ironwok --schema my.toml\n"
+            "  ironwok convert-annotations train.jsonl --write-schema my.toml"
         ),
         zh=(
             "在 DuEE、FewFC（同 DuEE）、DuEE-fin、doccano、Label Studio 和本项目的 JSON 行之间转换标注。"
             "每条标注都与原文和 schema 核对；位置与文字不符而又没有歧义的，自动改正；其余的略去，按文件和行号报告。\n\n"
             "不写 OUT 就只检查。全部转换完成后，输出文件才一次性替换。\n\n"
-            "  ironwok annotations export.json train.jsonl --from label-studio --to ironwok --schema my.toml\n"
-            "  ironwok annotations train.jsonl --write-schema my.toml"
+            "  ironwok convert-annotations export.json train.jsonl --from label-studio --to ironwok --schema my.toml\n"
+            "  ironwok convert-annotations train.jsonl --write-schema my.toml"
         ),
     )
 
 
-def annotations(
+def convert_annotations(
     source: Annotated[Path, typer.Argument(metavar="IN", help=t(en="File to read.", zh="要读的文件。"))],
     target: Annotated[
         Path | None,
@@ -113,7 +113,7 @@ def annotations(
     if len(set(outputs)) < len(outputs) or source.resolve() in outputs:
         raise InputError("IN, OUT, --problems and --write-schema are different files")
     known = None if schema is None else load_schema(schema)
-    found: "list[Problem]" = []
+    found: list[Problem] = []
     texts = list(read_annotations(source, format=read_as, schema=known, on_problem=found.append))
     if not texts:
         raise AnnotationError(f"{source} holds no text that can be used: {found[0] if found else 'it is empty'}")
@@ -141,7 +141,7 @@ def annotations(
         raise typer.Exit(EXIT_LOST)
 
 
-def _examples(found: "list[Problem]") -> list[str]:
+def _examples(found: list[Problem]) -> list[str]:
     """The first problems of every kind that changed something; what is merely worth knowing is only counted."""
     seen: Counter[str] = Counter()
     lines = []
@@ -152,7 +152,7 @@ def _examples(found: "list[Problem]") -> list[str]:
     return lines
 
 
-def _table(found: "list[Problem]") -> "Table":
+def _table(found: list[Problem]) -> Table:
     from rich.table import Table
 
     from ironwok.events.formats import OUTCOMES
