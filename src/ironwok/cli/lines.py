@@ -9,10 +9,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from ironwok.errors import EncodingError, InputError, LabelError, OutputError, UnsupportedFormatError
-from ironwok.results import Classification
 
 _RECORDS = (".jsonl", ".json", ".csv", ".tsv")
 _DOCUMENTS = (".md", ".markdown", ".html", ".htm", ".pdf", ".docx")
@@ -20,6 +19,15 @@ _DOCUMENTS = (".md", ".markdown", ".html", ".htm", ".pdf", ".docx")
 # A result counts as written when it is on the disk; to ask the disk for every single one would cost too much.
 _MOST_WAITING = 64
 _LONGEST_WAIT = 1.0
+
+
+class Answer(Protocol):
+    """What is found in a text: a `Classification`, say."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+AnswerT = TypeVar("AnswerT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,7 @@ def read_lines(file: str, *, text_field: str | None, on_skip: Callable[[str], No
     if suffix.lower() in _DOCUMENTS or path.is_dir():
         kind = "a folder" if path.is_dir() else f"a {suffix} document"
         raise UnsupportedFormatError(
-            f"{path} is {kind}; classify takes lines or records (.txt, .jsonl, .csv): use `ironwok read` for documents"
+            f"{path} is {kind}; this takes lines or records (.txt, .jsonl, .csv): use `ironwok read` for documents"
         )
     if text_field is not None:
         raise InputError(f"--text-field is for .jsonl and .csv files; {path} is read line by line")
@@ -120,8 +128,8 @@ def _decoded(path: Path) -> str:
 
 
 def with_answers(
-    lines: Iterable[Line], answer: Callable[[Iterable[str]], Iterable[Classification]]
-) -> Iterator[tuple[Line, Classification]]:
+    lines: Iterable[Line], answer: Callable[[Iterable[str]], Iterable[AnswerT]]
+) -> Iterator[tuple[Line, AnswerT]]:
     """Each line with its answer, as the answers come.
 
     answer: makes one answer for each text, in order. It is handed a list where the lines are one, so that it knows
@@ -187,7 +195,7 @@ class ResultFile:
                 )
         return lines
 
-    def write(self, line: Line, answer: Classification) -> None:
+    def write(self, line: Line, answer: Answer) -> None:
         record: dict[str, Any] = {"line": line.number}
         if line.id is not None:
             record["id"] = line.id

@@ -27,6 +27,8 @@ def _work_names() -> dict[str, str]:
         "embeddings": t(en="starting embeddings", zh="初始化词向量"),
         "evaluation": t(en="evaluating", zh="评测"),
         "checkpoint": t(en="writing a checkpoint", zh="写检查点"),
+        "teacher": t(en="the teacher annotates", zh="教师模型标注"),
+        "examples": t(en="preparing examples", zh="准备样本"),
     }
 
 

@@ -92,7 +92,7 @@ class Cuts:
 def find_nodes(
     scores_CLL: NDArray[np.floating], *, threshold: float = 0.0, most: int | None = None
 ) -> tuple[list[Node], bool]:
-    """Every cell above the threshold, in the order of the table, or the ``most`` best of them; and whether any had to go.
+    """Every cell above the threshold, in the order of the table, or the ``most`` best; and whether any had to go.
 
     -inf and NaN are never above.
     """
@@ -254,7 +254,7 @@ def group_score(group: Group, nodes: Sequence[Node], links_NN: NDArray[np.floati
 
 def probability_of(logit: float) -> float:
     """The sigmoid of a score."""
-    return float(_sigmoid(np.float64(logit)))
+    return round(float(_sigmoid(np.float64(logit))), 6)
 
 
 def _sigmoid(x: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:

@@ -252,6 +252,11 @@ def load_extractor(model: str | os.PathLike[str], **choices: Any) -> Extractor:
     return _CLASSES[read_task(model)](model, **choices)
 
 
+def extractor_for(model: GPLinkerModel, tokenizer: PreTrainedTokenizerBase, **choices: Any) -> Extractor:
+    """The extractor for a model in memory."""
+    return _CLASSES[model.config.task](model, tokenizer=tokenizer, **choices)
+
+
 def model_inputs(
     rows: Sequence[Sequence[int]], layout: tuple[tuple[int, ...], tuple[int, ...]], *, pad: int
 ) -> dict[str, np.ndarray]:

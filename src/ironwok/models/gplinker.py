@@ -82,7 +82,7 @@ class GPLinkerConfig(PreTrainedConfig):
 
 @dataclass
 class GPLinkerOutput(ModelOutput):
-    """loss: where right cells were given: the sum over classes, its mean over texts, the mean over the three pointers.
+    """loss: where right cells were given: summed over classes, mean over texts, mean over pointers.
 
     spans: float32 [B, span classes, L, L], -inf where no span can be. heads, tails: [B, link classes, L, L], None for
     entities. All None where only the loss was asked for.
@@ -162,12 +162,14 @@ class GPLinkerModel(PreTrainedModel):
         right_spans: Tensor | None = None,
         right_heads: Tensor | None = None,
         right_tails: Tensor | None = None,
+        weights: Tensor | None = None,
         return_dict: bool | None = None,
     ) -> GPLinkerOutput | tuple:
         """Score all spans and links, or where right cells are given, take the loss alone, without the tables of scores.
 
         input_ids, attention_mask: [B, L]. special_tokens_mask: [B, L], 1 for tokens that no span may hold.
         right_spans, right_heads, right_tails: int64 [K, 4], each row (text, class, first, second), none twice.
+        weights: of the texts in the loss, [B], 1 each if not given.
         Raises InputError for missing inputs and for right cells that are masked.
         """
         if input_ids is None or attention_mask is None or special_tokens_mask is None:
@@ -184,8 +186,10 @@ class GPLinkerModel(PreTrainedModel):
                 tails=None if self.tails is None else self.tails(hidden, usable),
             )
         else:
+            shares = torch.ones_like(hidden[:, 0, 0], dtype=torch.float32) if weights is None else weights
+            shares = shares / shares.sum()
             losses = [
-                pointer.loss(hidden, usable, _given(right)).sum(dim=1).mean()
+                (pointer.loss(hidden, usable, _given(right)).sum(dim=1) * shares).sum()
                 for pointer, right in ((self.spans, right_spans), (self.heads, right_heads), (self.tails, right_tails))
                 if pointer is not None
             ]

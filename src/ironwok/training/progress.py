@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Protocol
 
 # What ``Progress.busy`` may name.
-WORK = ("waiting", "tokenizer", "corpus", "words", "pairs", "embeddings", "evaluation", "checkpoint")
+WORK = (
+    "waiting",
+    "tokenizer",
+    "corpus",
+    "words",
+    "pairs",
+    "embeddings",
+    "evaluation",
+    "checkpoint",
+    "teacher",
+    "examples",
+)
 
 
 class Progress(Protocol):

@@ -1,0 +1,250 @@
+"""``ironwok train``: a model for events, entities or relations from annotated texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ironwok.cli.language import t
+
+if TYPE_CHECKING:
+    from ironwok.events.formats import Problem
+    from ironwok.training.extraction.run import TrainResult
+
+# problems that are printed one by one; all of them are counted
+_MOST_SHOWN = 10
+
+
+def about() -> str:
+    return t(
+        en="Train a model that finds events, entities or relations in text, from texts that you annotated: in the "
+        "format of DuEE, DuEE-fin, doccano, Label Studio or our own (see `ironwok annotations`). A hundred texts are "
+        "enough to begin with. The best model, by F1 on the development texts, is in OUT/model; use it with "
+        "`ironwok extract --schema OUT FILE`. A run that was stopped or killed goes on with --resume.",
+        zh="用你标注好的文本训练抽取事件、实体或关系的模型，支持 DuEE、DuEE-fin、doccano、Label Studio 和自有格式（见 "
+        "`ironwok annotations`）。一百条标注就可以开始。开发集上 F1 最高的模型在 OUT/model 里，用法是 "
+        "`ironwok extract --schema OUT 文件`。中断的训练加 --resume 可以接着做。",
+    )
+
+
+def train(
+    task: Annotated[
+        str,
+        typer.Argument(
+            metavar="events|entities|relations",
+            show_default=False,
+            help=t(en="What the model is to find.", zh="要抽取什么：events 事件，entities 实体，relations 关系。"),
+        ),
+    ],
+    train: Annotated[
+        Path,
+        typer.Option("--train", metavar="FILE", help=t(en="Annotated texts to learn from.", zh="用来训练的标注文本。")),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help=t(en="Folder of the run.", zh="输出文件夹。"))
+    ],
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            "--schema",
+            metavar="NAME|FILE",
+            help=t(
+                en="What is looked for: a schema file (our TOML, DuEE, DuEE-fin, DuIE) or a bundled name (default: "
+                "taken from the annotations).",
+                zh="要找什么：schema 文件（自有 TOML、DuEE、DuEE-fin、DuIE）或自带的名字（默认从标注中归纳）。",
+            ),
+        ),
+    ] = None,
+    dev: Annotated[
+        Path | None,
+        typer.Option(
+            "--dev",
+            metavar="FILE",
+            help=t(
+                en="Annotated texts to choose the best model by (default: a tenth of the others is held out).",
+                zh="用来挑选最佳模型的标注文本（默认从训练文本中留出十分之一）。",
+            ),
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            help=t(
+                en="Encoder to start from: bundled name, folder, or hub id.",
+                zh="作为起点的编码器：自带模型名、文件夹或 hub 名。",
+            ),
+        ),
+    ] = "ironwok-small",
+    resume: Annotated[
+        bool, typer.Option("--resume", help=t(en="Go on with the run at --out.", zh="接着 --out 里中断的训练做。"))
+    ] = False,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher",
+            metavar="MODEL|FILE",
+            help=t(
+                en="Learn from a better model too: a JSONL of what it found in texts that nobody annotated, or the "
+                "model itself, with --unlabelled.",
+                zh="同时向更好的模型学习：给出它在无标注文本上的输出（JSONL），或给出模型本身并加 --unlabelled。",
+            ),
+        ),
+    ] = None,
+    unlabelled: Annotated[
+        Path | None,
+        typer.Option(
+            "--unlabelled",
+            metavar="FILE",
+            help=t(
+                en="Texts for the teacher to annotate: lines, or records with a text.",
+                zh="供教师模型标注的文本：每行一条，或带 text 字段的记录。",
+            ),
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help=t(
+                en="Format of the annotated files (default: told from their content).",
+                zh="标注文件的格式（默认按内容判断）。",
+            ),
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipe",
+            metavar="FILE",
+            help=t(
+                en="TOML file with settings, such as recipes/extraction/finance.toml.",
+                zh="写有训练设置的 TOML 文件，例如 recipes/extraction/finance.toml。",
+            ),
+        ),
+    ] = None,
+    epochs: Annotated[
+        float | None,
+        typer.Option(
+            "--epochs", help=t(en="Passes over the texts at most (default: 20).", zh="最多训练多少轮（默认 20）。")
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help=t(en="Seed of all chance (default: 0).", zh="随机种子（默认 0）。"))
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help=t(
+                en="Change a setting of training: learning_rate=1e-4, batch_size=16, patience=0, ….",
+                zh="改动一项训练设置：learning_rate=1e-4、batch_size=16、patience=0……",
+            ),
+        ),
+    ] = None,
+    curves: Annotated[
+        bool | None,
+        typer.Option(
+            "--curves/--no-curves",
+            help=t(
+                en="Draw the learning curves into curves.png (default: where matplotlib is installed).",
+                zh="把学习曲线画成 curves.png（默认在装有 matplotlib 时画）。",
+            ),
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help=t(en="CPU threads.", zh="使用的 CPU 线程数。"))
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            help=t(en="cpu, cuda, … (default: a GPU if there is one).", zh="cpu、cuda……（默认有 GPU 就用）。"),
+        ),
+    ] = None,
+) -> None:
+    from ironwok.cli import EXIT_INTERRUPTED
+    from ironwok.cli.console import say
+    from ironwok.cli.extraction_watch import ExtractionWatch
+    from ironwok.events.classes import TASKS
+    from ironwok.training.extraction.settings import load_settings
+
+    if task not in TASKS:
+        raise typer.BadParameter(
+            t(en=f"{task!r} is none of {', '.join(TASKS)}", zh=f"{task!r} 不是 {'、'.join(TASKS)} 之一")
+        )
+    chosen = load_settings(recipe, overrides=settings or (), epochs=epochs, seed=seed)
+    say(t(en="loading …", zh="加载中……"), style="dim")
+    import torch
+
+    from ironwok.training.extraction.train import train_extraction
+
+    if threads:
+        torch.set_num_threads(threads)
+    problems: list[Problem] = []
+    with ExtractionWatch(f"train {task}", task) as watch:
+        result = train_extraction(
+            task,
+            train=train,
+            dev=dev,
+            out=out,
+            schema=schema,
+            model=model,
+            settings=chosen,
+            teacher=teacher,
+            unlabelled=unlabelled,
+            format=format,
+            resume=resume,
+            curves=curves,
+            device=device,
+            on_problem=_telling(problems, say),
+            progress=watch,
+        )
+    _report(result, task, out, say)
+    if not result.finished:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _telling(problems: list[Problem], say: Any) -> Any:
+    """Print the first problems with the data that cost annotations; the run's own warning counts all."""
+
+    def tell(problem: Problem) -> None:
+        if problem.outcome != "lost":
+            return
+        problems.append(problem)
+        if len(problems) <= _MOST_SHOWN:
+            say(t(en=f"left out: {problem}", zh=f"未采用：{problem}"), style="yellow")
+
+    return tell
+
+
+def _report(result: TrainResult, task: str, out: Path, say: Any) -> None:
+    from rich.text import Text
+
+    from ironwok.cli.console import out as stdout
+    from ironwok.training.extraction.judge import DECIDING
+
+    step, best = result.step, result.best_step
+    if not result.finished:
+        say(
+            t(
+                en=f"Stopped after {step} steps; {out} holds everything. The same command with --resume continues.",
+                zh=f"已在第 {step} 步停下，进度保存在 {out}。同样的命令加上 --resume 可继续。",
+            ),
+            style="yellow",
+        )
+        return
+    names = DECIDING[task]
+    figures = ", ".join(f"{name.replace('_', ' ')} {result.metrics.get(name, 0.0):.3f}" for name in names)
+    say(
+        t(
+            en=f"Finished after {step} steps; the best model is of step {best}: {figures}. It is in:",
+            zh=f"完成：{step} 步，最佳模型在第 {best} 步（{figures}），位于：",
+        )
+    )
+    stdout().print(Text(str(result.folder)), soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Training of GPLinker models: events, entities and relations from annotated texts."""

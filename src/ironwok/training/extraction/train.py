@@ -1,0 +1,201 @@
+"""From annotated files to a model folder: `ironwok train`.
+
+::
+
+    schema + annotated texts -> corpus: checked, repaired or reported; a part held out; what a teacher adds
+                             -> examples: windows with their right cells
+                             -> run: steps, evaluations, the best model, checkpoints
+                             -> out/model, out/metrics.jsonl, out/result.json, out/curves.png
+
+Every batch and dropout draw is a function of (seed, step), and a checkpoint holds weights, their running mean and the
+optimizer's state: a run killed at any moment continues to the same numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ironwok.errors import CheckpointError, DataWarning, OutputError
+from ironwok.events.formats import Problem
+from ironwok.events.schema import Schema
+from ironwok.files import writing
+from ironwok.models import DEFAULT_MODEL, GPLinkerModel, resolve_model
+from ironwok.text.inputs import longest_input
+from ironwok.text.tokenizer import load_tokenizer
+from ironwok.training.checkpoints import list_checkpoints
+from ironwok.training.extraction.curves import check_matplotlib, draw_curves
+from ironwok.training.extraction.data import Corpus, read_corpus, taught_texts
+from ironwok.training.extraction.examples import Batches, make_examples
+from ironwok.training.extraction.run import RESULT, ExtractionRun, TrainResult
+from ironwok.training.extraction.settings import TrainSettings
+from ironwok.training.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def train_extraction(
+    task: str,
+    *,
+    train: Path,
+    out: Path,
+    dev: Path | None = None,
+    schema: Schema | str | Path | None = None,
+    model: str = DEFAULT_MODEL,
+    settings: TrainSettings | None = None,
+    teacher: str | Path | None = None,
+    unlabelled: Path | None = None,
+    format: str | None = None,
+    resume: bool = False,
+    curves: bool | None = None,
+    device: str | None = None,
+    on_problem: Callable[[Problem], None] | None = None,
+    progress: Progress | None = None,
+) -> TrainResult:
+    """Train a model for "events", "entities" or "relations", or continue the run at ``out``.
+
+    train, dev: annotated texts in any format of `ironwok.events.formats`; without ``dev`` a tenth of the others is held
+    out. schema: a schema, its file or bundled name; None infers it from ``train``.
+    model: the encoder to start from, by bundled name, folder or hub id.
+    teacher: a JSONL of annotations of unlabelled texts, or a model that annotates ``unlabelled`` first.
+    resume: continue from the newest checkpoint at ``out``, if there is one; nothing but the device may have changed.
+    curves: draw ``curves.png``; None draws it where matplotlib is installed.
+    Returns when nothing gets better, when all steps are done or, after SIGTERM or SIGINT, when a checkpoint is written.
+    Raises DataError, SchemaError, SchemaChangedError, CheckpointError, OutputError, MissingExtraError, and what loading
+    a model raises. Warns with DataWarning of annotations that are not used.
+    """
+    settings = settings or TrainSettings()
+    progress = progress or Silent()
+    if curves:
+        check_matplotlib()
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    if not resume and (list_checkpoints(out) or (out / RESULT).exists()):
+        raise OutputError(f"{out} holds a run: pass resume (--resume) to go on with it, or name another folder")
+    corpus = read_corpus(
+        task, train=train, dev=dev, schema=schema, format=format, seed=settings.seed, on_problem=on_problem
+    )
+    if teacher is not None:
+        corpus.taught = taught_texts(
+            teacher, unlabelled=unlabelled, classes=corpus.classes, out=out, progress=progress, device=device
+        )
+    identity = {
+        "task": task,
+        "schema": corpus.classes.schema.fingerprint,
+        "model": model,
+        "settings": settings.to_dict(),
+        "data": corpus.digest,
+    }
+    torch.manual_seed(settings.seed)
+    tokenizer = tokenizer_of(model)
+    network = GPLinkerModel.from_encoder(model, **corpus.classes.config(), **_sizes(settings))
+    limit = longest_input(tokenizer, network.config.encoder)
+    network.config.max_tokens = min(settings.max_tokens, limit)
+    run = ExtractionRun(
+        network,
+        tokenizer,
+        corpus,
+        _batches(corpus, tokenizer, settings, max_tokens=network.config.max_tokens, progress=progress),
+        settings,
+        out=out,
+        identity=identity,
+        progress=progress,
+        device=device,
+    )
+    if resume and (done := _done(out, identity)) is not None:
+        return done
+    if resume:
+        run.restore()
+    else:
+        run.start()
+    result = run.train()
+    _draw(out, task, curves)
+    return result
+
+
+def _sizes(settings: TrainSettings) -> dict[str, Any]:
+    return {
+        "pointer": settings.pointer,
+        "head_width": settings.head_width,
+        "link_head_width": settings.head_width,
+        "head_dropout": settings.head_dropout,
+    }
+
+
+def _batches(
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: TrainSettings,
+    *,
+    max_tokens: int,
+    progress: Progress,
+) -> Batches:
+    examples = []
+    total = len(corpus.texts) + len(corpus.taught)
+    for texts, taught in ((corpus.texts, False), (corpus.taught, True)):
+        begun = len(corpus.texts) if taught else 0
+        rows, misfits = make_examples(
+            texts,
+            corpus.classes,
+            tokenizer,
+            max_tokens=max_tokens,
+            taught=taught,
+            on_text=lambda done, begun=begun: progress.busy("examples", done=begun + done, total=total),
+        )
+        examples += rows
+        if misfits.lost or misfits.alone or misfits.split:
+            warnings.warn(
+                f"{misfits.lost} spans hold no token and {misfits.alone} events nothing to be found by: not trained "
+                f"on; {misfits.split} spans begin or end within a token: trained on with the whole token",
+                DataWarning,
+                stacklevel=3,
+            )
+    return Batches(
+        examples,
+        tokenizer,
+        batch_tokens=settings.batch_tokens,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+    )
+
+
+def tokenizer_of(model: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of an encoder, by bundled name, folder or hub id. Raises CheckpointError."""
+    from transformers import AutoTokenizer
+
+    source = resolve_model(model)
+    if Path(source).is_dir() and (Path(source) / "tokenizer.json").exists():
+        return load_tokenizer(source)
+    try:
+        return AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{source} has no tokenizer that can be read: {error}") from error
+
+
+def _done(out: Path, identity: dict[str, Any]) -> TrainResult | None:
+    """The result of a run that has ended, None for one that has not. Raises CheckpointError for another run's."""
+    try:
+        record = json.loads((out / RESULT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{out / RESULT} cannot be read ({error}): name another --out") from error
+    if record.get("identity") != identity:
+        raise CheckpointError(f"{out} holds a finished run with other data or choices: name another --out")
+    return TrainResult(out / "model", record["step"], record["best_step"], record["metrics"], True)
+
+
+def _draw(out: Path, task: str, curves: bool | None) -> None:
+    if curves is None:
+        try:
+            check_matplotlib()
+        except ImportError:
+            return
+    if curves is not False:
+        draw_curves(out / "metrics.jsonl", out / "curves.png", title=f"ironwok train {task}")
