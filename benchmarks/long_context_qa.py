@@ -4,7 +4,8 @@
 
 FILE is JSON Lines (also .xz): {"question", "answers", "contexts", "gold"}, gold the number of the context with the
 answer. A case is right if an accepted answer stands in the text, both normalised as SQuAD does. With --keep-in every
-case is written as it is done, and the same command goes on where it was stopped. Prints a table, then one line of JSON.
+case is written as it is done, and the same command goes on where it was stopped; --done shows what there is. Prints a
+table, then one line of JSON.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave the first N out of the table")
     parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS), metavar="M", help="only these")
     parser.add_argument("--keep-in", type=Path, metavar="FILE", help="JSON Lines of what is done; goes on from it")
+    parser.add_argument("--done", action="store_true", help="only what is in --keep-in already, whole cases")
     parser.add_argument("--max-tokens", type=int, default=Settings().max_tokens, help="longest answer")
     parser.add_argument("--beta", type=float, default=Settings().beta)
     parser.add_argument("--eta", type=float, default=Settings().eta)
@@ -66,18 +68,32 @@ def run(options: argparse.Namespace) -> None:
         "keep": options.keep,
     }
     log, done = opened(options.keep_in, about)
-    missing = [case for case in cases if case.name not in done]
+    if options.done:
+        cases = [case for case in cases if case.name in done]
+        options.method = []
+    missing = [case for case in cases if absent(done.get(case.name), options.method)]
     answerer = Answerer(options.model, dtype=options.dtype) if missing else None
     with progress_bar("cases", total=len(missing), shown=sys.stderr.isatty()) as advance:
         for case in missing:
             assert answerer is not None
-            done[case.name] = answer_case(answerer, case, options.method, settings)
+            record = answer_case(answerer, case, absent(done.get(case.name), options.method), settings)
             if log is not None:
-                log.append([done[case.name]])
+                log.append([record])
+            done[case.name] = joined(done.get(case.name), record)
             advance(1)
     if log is not None:
         log.close()
     report(options, [done[case.name] for case in cases[options.skip :]])
+
+
+def absent(record: dict[str, Any] | None, methods: list[str]) -> list[str]:
+    """The methods that have not answered a case yet."""
+    return [method for method in methods if record is None or method not in record["methods"]]
+
+
+def joined(earlier: dict[str, Any] | None, later: dict[str, Any]) -> dict[str, Any]:
+    """One record of a case whose methods were run at different times."""
+    return later if earlier is None else later | {"methods": earlier["methods"] | later["methods"]}
 
 
 def opened(path: Path | None, about: dict[str, Any]) -> tuple[LineLog | None, dict[str, dict[str, Any]]]:
@@ -90,7 +106,10 @@ def opened(path: Path | None, about: dict[str, Any]) -> tuple[LineLog | None, di
         raise InputError(f"{path} holds cases of other settings, {records[0]}: name another file")
     if not records:
         log.append([{"about": about}])
-    return log, {record["id"]: record for record in records[1:]}
+    done: dict[str, dict[str, Any]] = {}
+    for record in records[1:]:
+        done[record["id"]] = joined(done.get(record["id"]), record)
+    return log, done
 
 
 def report(options: argparse.Namespace, records: list[dict[str, Any]]) -> None:

@@ -18,7 +18,7 @@ def about() -> str:
         en=(
             "Read files and folders (.txt .md .html .pdf .docx .csv .jsonl), cut them into passages, sort every "
             "passage into your labels, find the events in it, and write a report: index.html to look at, results.jsonl "
-            "and events.csv to work with. Ask for labels, for events, or for both.\n\n"
+            "and events.csv to work with. Ask for labels, for events, for answers, or for several of them.\n\n"
             "No examples are needed, and nothing leaves this machine. If the run is interrupted, the same command goes "
             "on where it stopped; on a finished report it reads only what is new or has changed.\n\n"
             "  ironwok read notes/ mail.csv --labels 'invoice,complaint,praise'\n"
@@ -76,6 +76,28 @@ def read(
             help=t(
                 en="The model that finds the events of a schema file (default: finance).",
                 zh="用 schema 文件时，找事件的模型（默认 finance）。",
+            ),
+        ),
+    ] = None,
+    ask: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ask",
+            metavar="QUESTION",
+            help=t(
+                en="Answer a question from all documents together; may be given several times.",
+                zh="根据全部文档回答问题，可以给多次。",
+            ),
+        ),
+    ] = None,
+    answer_model: Annotated[
+        str | None,
+        typer.Option(
+            "--answer-model",
+            metavar="NAME",
+            help=t(
+                en="The language model that answers: smollm2, a folder, or a hub id (default: smollm2).",
+                zh="回答问题的语言模型：smollm2、文件夹或 hub 上的名字（默认 smollm2）。",
             ),
         ),
     ] = None,
@@ -221,11 +243,11 @@ def read(
     """Parse, show what goes on, print the table."""
     from ironwok.cli.watch import Watch
 
-    if labels is None and schema is None and event_model is None:
+    if labels is None and schema is None and event_model is None and not ask:
         raise typer.BadParameter(
             t(
-                en="ask for something: --labels 'A,B,C', --schema finance, or both",
-                zh="请说明要什么：--labels '甲,乙,丙'、--schema finance，或两者都要",
+                en="ask for something: --labels 'A,B,C', --schema finance, --ask 'QUESTION', or several of them",
+                zh="请说明要什么：--labels '甲,乙,丙'、--schema finance、--ask '问题'，可以同时要几样",
             )
         )
     with Watch() as watch:
@@ -240,6 +262,8 @@ def read(
                 labels=None if labels is None else read_labels(labels),
                 schema=schema,
                 event_model=event_model,
+                ask=ask or None,
+                answer_model=answer_model,
                 label_separator=separator,
                 out=out,
                 template=template or None,

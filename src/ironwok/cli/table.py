@@ -26,17 +26,17 @@ _BAR = 20  # cells of the longest bar
 
 def print_report(report: Report, *, console: Console, skipped: int) -> None:
     """Documents with their labels, then labels with their totals, then where everything is."""
-    console.print(_documents(report, console.width))
-    if (rest := len(report.documents) - _SHOWN) > 0:
-        more = t(en=f"… and {rest:,} more documents in {report.page}", zh=f"……还有 {rest:,} 篇，见 {report.page}")
-        console.print(Text(more, style="dim"))
-    console.print()
+    # without labels and events there is nothing to say of single documents
+    if report.labels or report.events is not None:
+        _print_documents(report, console)
     if report.labels:
         console.print(_totals(report))
         console.print()
     if report.events is not None:
         _print_events(report, console)
         console.print()
+    if report.answers:
+        _print_answers(report, console)
     passages = sum(len(document.passages) for document in report.documents)
     summary = t(
         en=f"{len(report.documents):,} documents, {passages:,} passages",
@@ -45,6 +45,9 @@ def print_report(report: Report, *, console: Console, skipped: int) -> None:
     if report.events is not None:
         found = sum(len(document.events) for document in report.documents)
         summary += t(en=f", {found:,} events (events.csv)", zh=f"，{found:,} 个事件（events.csv）")
+    if report.answers:
+        given = len(report.answers)
+        summary += t(en=f", {given:,} answers (answers.jsonl)", zh=f"，{given:,} 个回答（answers.jsonl）")
     if report.skipped:
         summary += t(
             en=f", {len(report.skipped):,} not read (skipped.jsonl)",
@@ -115,6 +118,28 @@ def _kinds(events: Sequence[Event]) -> str:
     counts = Counter(event.type for event in events)
     shown = [f"{type} {count}" for type, count in counts.most_common(_SHOWN_LABELS)]
     return " · ".join(shown) + (" …" if len(counts) > _SHOWN_LABELS else "")
+
+
+def _print_documents(report: Report, console: Console) -> None:
+    console.print(_documents(report, console.width))
+    if (rest := len(report.documents) - _SHOWN) > 0:
+        more = t(en=f"… and {rest:,} more documents in {report.page}", zh=f"……还有 {rest:,} 篇，见 {report.page}")
+        console.print(Text(more, style="dim"))
+    console.print()
+
+
+def _print_answers(report: Report, console: Console) -> None:
+    """Every question with its answer in the colours of its sources, what is doubtful, and the sources."""
+    from ironwok.cli.answers import print_sources, remarks, strip
+
+    for answer in report.answers:
+        console.print(Text(answer.question, style="bold"), soft_wrap=True)
+        if answer.text:
+            console.print(strip(answer), soft_wrap=True)
+        for line in remarks(answer):
+            console.print(Text(line, style="yellow"), soft_wrap=True)
+        print_sources(answer, console)
+        console.print()
 
 
 def _print_events(report: Report, console: Console) -> None:

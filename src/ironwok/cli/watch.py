@@ -55,7 +55,7 @@ class Watch:
         self._task = self._bar.add_task(t(en="loading the model", zh="加载模型"), total=None, count="")
 
     def __call__(self, event: Event) -> None:
-        from ironwok.reading.events import Advanced, Planned, Skipped, Stopped
+        from ironwok.reading.events import Advanced, Answered, Planned, Skipped, Stopped
 
         match event:
             case Planned():
@@ -63,6 +63,8 @@ class Watch:
                 self._plan(event)
             case Advanced():
                 self._advance(event)
+            case Answered():
+                self._answered(event)
             case Skipped():
                 self._skip(event.skip)
             case Stopped():
@@ -107,6 +109,12 @@ class Watch:
             name = Path(event.document).name
             count = f"{event.done:,}/{event.passages:,} · {name}"
             self._bar.update(self._task, completed=event.done, total=max(event.passages, 1), count=count)
+
+    def _answered(self, event: Any) -> None:
+        if self._task is not None:
+            count = f"{event.done:,}/{event.questions:,}"
+            name = t(en="answering", zh="回答")
+            self._bar.update(self._task, description=name, completed=event.done, total=event.questions, count=count)
 
     def _skip(self, skip: Skip) -> None:
         self.skipped += 1

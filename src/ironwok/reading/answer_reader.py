@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
 DEFAULT_ANSWER_MODEL = "smollm2"
 ANSWERS = "answers.jsonl"
-# what is kept of answers while others are still to come; it is gone when the report is whole
-UNFINISHED = "answers.jsonl.part"
 _DIGITS = 6
 
 
@@ -27,8 +27,8 @@ class AnswerReader:
 
     questions: at least one, none blank. model, device, dtype: as in `ironwok.nbce.Answerer`, which is loaded when the
     answers begin. settings: of decoding. answerer: one that is loaded already; ``model`` then only names it.
-    Every answer is kept as it comes: a run that was interrupted among them goes on with the next. Where documents came
-    or changed since, all of them are given anew.
+    Every answer is in answers.jsonl as soon as it is given, with a mark of the texts and settings that it is of ("of"):
+    a run that was interrupted among them goes on with the next. Where documents came or changed, all are given anew.
 
     Raises InputError.
     """
@@ -62,8 +62,6 @@ class AnswerReader:
         self._on_answer = on_answer
 
     def settings(self) -> dict[str, Any]:
-        from dataclasses import asdict
-
         return {
             "answers_questions": list(self.questions),
             "answers_model": self.model,
@@ -92,27 +90,22 @@ class AnswerReader:
         from ironwok.nbce.contexts import Context
 
         contexts = [Context(one.text, one.document, one.record) for one in report.documents]
-        log = LineLog(report.folder / UNFINISHED)
-        state = {"texts": _fingerprint(contexts), "settings": self.settings()}
-        records = _kept(log)
-        if not records or records[0] != state:
-            log.keep([json_line(state)])
-            records = [state]
-        answers = [Answer.from_dict(record) for record in records[1:]]
-        rest = self.questions[len(answers) :]
-        if rest:
-            found = self.answerer().ask_many(rest, contexts, settings=self.decoding)
-            for answer in found:
-                answer = _rounded(answer)
-                log.append([answer.to_dict()])
-                answers.append(answer)
-                self._on_answer(len(answers), len(self.questions))
-        log.close()
-        return replace(report, answers=tuple(answers), answer_model=self.model)
+        of = _fingerprint([self.settings(), *([one.document, one.record, one.text] for one in contexts)])
+        log = LineLog(report.folder / ANSWERS)
+        kept = [record for record in _records(log) if record.get("of") == of]
+        given = {answer.question: answer for answer in map(Answer.from_dict, kept)}
+        log.keep(json_line(record) for record in kept)
+        with closing(log):
+            if rest := [question for question in self.questions if question not in given]:
+                for found in self.answerer().ask_many(rest, contexts, settings=self.decoding):
+                    answer = _rounded(found)
+                    log.append([answer.to_dict() | {"of": of}])
+                    given[answer.question] = answer
+                    self._on_answer(len(given), len(self.questions))
+        return replace(report, answers=tuple(given[question] for question in self.questions), answer_model=self.model)
 
     def files(self, report: Report) -> Mapping[str, Iterable[bytes]]:
-        (report.folder / UNFINISHED).unlink(missing_ok=True)
-        return {ANSWERS: [json_line(answer.to_dict()) for answer in report.answers]}
+        return {}  # answers.jsonl has grown answer by answer
 
     def answerer(self) -> Answerer:
         if self._answerer is None:
@@ -131,21 +124,19 @@ class AnswerReader:
         return folder_hash(folder) if folder.is_dir() else None
 
 
-def _kept(log: LineLog) -> list[dict[str, Any]]:
-    """What an interrupted run left; a damaged file is as good as none, answers can be made again."""
+def _records(log: LineLog) -> list[dict[str, Any]]:
+    """What an earlier run left; a damaged file is as good as none, answers can be given again."""
     try:
         return log.load()
     except OutputError:
         return []
 
 
-def _fingerprint(contexts: Sequence[Any]) -> str:
-    from hashlib import sha256
-
+def _fingerprint(values: Iterable[Any]) -> str:
     digest = sha256()
-    for one in contexts:
-        digest.update(json_line([one.document, one.record, one.text]))
-    return digest.hexdigest()
+    for value in values:
+        digest.update(json_line(value))
+    return digest.hexdigest()[:16]
 
 
 def _rounded(answer: Answer) -> Answer:

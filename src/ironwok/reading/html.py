@@ -20,6 +20,7 @@ from typing import Any
 
 import jinja2
 
+from ironwok.reading.page_answers import answers_given
 from ironwok.reading.page_events import events_asked, passage_events
 from ironwok.results import Classification, DocumentResult, Report
 
@@ -28,7 +29,7 @@ MAX_PASSAGES = 20_000
 # scores per passage in the page; a hundred labels for each of thousands of passages would be most of the file
 MAX_SCORES = 12
 # the parts of the script, in the order in which the page runs them
-SCRIPTS = ("words.js", "elements.js", "state.js", "events.js", "views.js", "main.js")
+SCRIPTS = ("words.js", "elements.js", "state.js", "events.js", "answers.js", "views.js", "main.js")
 
 
 def render(report: Report, *, language: str, made: date, version: str, max_passages: int = MAX_PASSAGES) -> str:
@@ -52,6 +53,7 @@ def render(report: Report, *, language: str, made: date, version: str, max_passa
             (type["name"], type["events"], type["documents"]) for type in (payload["events"] or {}).get("types", ())
         ],
         totals=payload["totals"],
+        answers=[(one["question"], one["text"]) for one in (payload["answers"] or {}).get("given", ())],
     )
 
 
@@ -94,6 +96,7 @@ def page_data(report: Report, *, language: str, made: date, version: str, max_pa
             "shownPassages": shown,
         },
         "events": events_asked(report),
+        "answers": answers_given(report, len(documents)),
         "documents": documents,
         "skipped": [skip.to_dict() for skip in report.skipped],
     }

@@ -7,8 +7,7 @@
     run.json          what was asked for; a run with other settings refuses to mix its results in
     index.html        the page (written by the pipeline)
     events.csv        a line for every event, where events were asked for (written by the pipeline)
-    answers.jsonl     a line for every answer, where questions were asked (written by the pipeline; while answers are
-                      still to come they are kept in answers.jsonl.part)
+    answers.jsonl     a line for every answer, as it is given, where questions were asked
 
 The first four only grow while a run lasts; a line that the end of a process cut short is left out. A file counts as
 done by its line in ``files.jsonl``. Of the file that was being read, whole chunks of passages are kept, so that the
@@ -34,7 +33,7 @@ FORMAT = 1
 MADE_BY = "ironwok read"
 OUTPUTS = (
     *("results.jsonl", "documents.jsonl", "skipped.jsonl", "files.jsonl", "run.json", "index.html"),
-    *("events.csv", "answers.jsonl", "answers.jsonl.part"),
+    *("events.csv", "answers.jsonl"),
 )
 _START_OVER = "pass --fresh (fresh=True) to read everything anew, or choose another --out"
 

@@ -40,7 +40,7 @@ function header() {
     { class: "top" },
     el("p", { class: "mark" }, "Ironwok"),
     el("h1", {}, DATA.title),
-    el("p", { class: "meta" }, joined(W().documents(number(totals.documents)), W().passages(number(totals.passages)), W().characters(number(totals.characters)), EVENTS && W().events(number(totals.events)), DATA.model, EVENTS && EVENTS.model, DATA.made)),
+    el("p", { class: "meta" }, joined(W().documents(number(totals.documents)), W().passages(number(totals.passages)), W().characters(number(totals.characters)), EVENTS && W().events(number(totals.events)), DATA.model, EVENTS && EVENTS.model, DATA.answers && DATA.answers.model, DATA.made)),
     el(
       "div",
       { class: "switches" },
@@ -100,6 +100,7 @@ function footer() {
   const facts = [
     [W().model, DATA.model],
     [W().eventModel, EVENTS && EVENTS.model],
+    [W().answerModel, DATA.answers && DATA.answers.model],
     [W().template, DATA.template],
     [W().threshold, DATA.threshold],
     [W().made, `${DATA.made} · Ironwok ${DATA.version}`],
@@ -120,7 +121,7 @@ function footer() {
         )
       : null,
     el("h2", {}, W().how),
-    el("p", {}, LABELLED ? `${DATA.multiLabel ? W().multi : W().single} ` : "", EVENTS ? `${W().eventsHow} ` : "", W().files),
+    el("p", {}, LABELLED ? `${DATA.multiLabel ? W().multi : W().single} ` : "", EVENTS ? `${W().eventsHow} ` : "", DATA.answers ? `${W().answersHow} ` : "", LABELLED || EVENTS ? W().files : ""),
     el("dl", {}, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value))))),
   );
 }
@@ -131,7 +132,10 @@ function show() {
   const truncated = DATA.totals.shownPassages < DATA.totals.passages;
   page.replaceChildren(
     header(),
-    el("div", { class: "overview" }, LABELLED ? labelRows(result) : typeRows(result), confidence(), LABELLED && EVENTS ? typeRows(result) : null),
+    answers() ?? "",
+    LABELLED || EVENTS
+      ? el("div", { class: "overview" }, LABELLED ? labelRows(result) : typeRows(result), confidence(), LABELLED && EVENTS ? typeRows(result) : null)
+      : "",
     truncated ? el("p", { class: "truncated" }, W().truncated(number(DATA.totals.shownPassages), number(DATA.totals.passages))) : "",
     tools(result),
     work(result),
