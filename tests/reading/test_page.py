@@ -95,13 +95,17 @@ def test_the_data_is_the_report():
     data = page_of(report(document("in/a.txt", "喝茶。"), two, skipped=(Skip("in/c.bin", "no text", line=3),))).data
     assert (data["labels"], data["labelPassages"], data["labelDocuments"]) == (["茶", "棋"], [3, 0], [2, 0])
     assert data["without"] == {"passages": 0, "documents": 0}
-    assert data["totals"] == {"documents": 2, "passages": 3, "characters": 9, "shownDocuments": 2, "shownPassages": 3}
+    assert data["totals"] == {
+        "documents": 2, "passages": 3, "characters": 9, "events": 0, "shownDocuments": 2, "shownPassages": 3,
+    }  # fmt: skip
+    assert data["events"] is None
     assert (data["title"], data["made"], data["version"], data["template"]) == ("in", "2026-01-02", "1.2.3", "说的是{}")
     first, second = data["documents"]
     assert (first["name"], first["path"], first["title"]) == ("a.txt", "in/a.txt", None)
     assert (second["name"], second["record"], second["title"]) == ("b.csv", 4, "第五条")
     assert second["passages"][1] == {
         "before": "", "text": "下棋。", "at": [0, 3], "page": None, "labels": [0], "scores": [[0, 0.75], [1, 0.25]],
+        "events": [],
     }  # fmt: skip
     assert data["skipped"] == [{"document": "in/c.bin", "record": None, "line": 3, "reason": "no text"}]
 

@@ -1,4 +1,4 @@
-"""``ironwok convert-annotations``: annotated texts from one format into another, with a report of what was not taken over."""
+"""``ironwok convert-annotations``: annotated texts from one format into another, and what was not taken over."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import Any
 # public name -> module that holds it
 _EXPORTS = {
     "Advanced": "ironwok.reading.events",
+    "EventReader": "ironwok.reading.event_reader",
     "LabelReader": "ironwok.reading.readers",
     "PassageReader": "ironwok.reading.readers",
     "Planned": "ironwok.reading.events",

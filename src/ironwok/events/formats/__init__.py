@@ -160,9 +160,9 @@ def _has_offsets(record: Mapping[str, Any]) -> bool:
 
 
 def _is_own(record: Mapping[str, Any]) -> bool:
-    """Entities of our own have a type, doccano's a label."""
+    """Entities of our own have a type, doccano's a label; doccano's relations have a type, too."""
     found = [one for key in ("entities", "relations") for one in record.get(key) or () if isinstance(one, dict)]
-    return any("predicate" in one or ("type" in one and "start" in one) for one in found)
+    return any("predicate" in one or ("type" in one and "from_id" not in one) for one in found)
 
 
 def _records(path: str | os.PathLike[str]) -> Iterator[Any]:
