@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ironwok.errors import InputError
 from ironwok.events.schema import Schema
 from ironwok.reading.aggregate import SCORE_DIGITS
-from ironwok.reading.readers import folder_hash
+from ironwok.reading.readers import folder_hash, hub_commit
 from ironwok.results import DocumentResult, Event, EventsAsked, PassageResult, Report
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class EventReader:
 
     schema: a bundled model (``finance``), the folder of a model, a schema file, or a Schema. A file or Schema says what
     to look for among that which the model knows; without one it is everything.
-    model: bundled name, folder or hub id; None: the one that ``schema`` names, else ``finance``.
+    model: bundled name, folder or hub id; None: the one that ``schema`` names, else a bundled one that knows it all.
     extractor: one that is loaded already, with its own schema; ``model`` then only names it.
     clock: seconds from any origin.
     Raises InputError, SchemaError or ModelError.
@@ -65,8 +65,7 @@ class EventReader:
         extractor: Extracts | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        named, self.asked = _asked(schema)
-        self.model = os.fspath(model) if model is not None else named or DEFAULT_EVENT_MODEL
+        self.model, self.asked = _chosen(schema, model)
         self.device = device
         self.dtype = dtype
         self._extractor = extractor
@@ -128,10 +127,14 @@ class EventReader:
         return self._extractor
 
     def _model_version(self) -> str | None:
-        from ironwok.models.bundled import resolve_model
+        """What tells this model from a later one of the same name: hash of a folder, commit of a hub id."""
+        from ironwok.events.loading import extraction_source
 
-        folder = Path(resolve_model(self.model))
-        return folder_hash(folder) if folder.is_dir() else None
+        source = extraction_source(self.model)
+        if Path(source).is_dir():
+            return folder_hash(Path(source))
+        self.extractor()  # downloads it where it is not there yet
+        return hub_commit(source)
 
 
 def events_csv(report: Report) -> Iterable[bytes]:
@@ -192,13 +195,13 @@ def _rounded(event: Event) -> Event:
     )
 
 
-def _asked(schema: str | os.PathLike[str] | Schema | None) -> tuple[str | None, Schema | None]:
-    """The model that ``schema`` names, and the schema that it is."""
+def _chosen(
+    schema: str | os.PathLike[str] | Schema | None, model: str | os.PathLike[str] | None
+) -> tuple[str, Schema | None]:
+    """The model, and what to look for of all that it knows."""
     if schema is None or isinstance(schema, Schema):
-        return None, schema
-    from ironwok.events.schema_files import bundled_schemas, load_schema
+        return os.fspath(model) if model is not None else DEFAULT_EVENT_MODEL, schema
+    from ironwok.events.choosing import choose_model
 
-    name = os.fspath(schema)
-    if name in bundled_schemas() or Path(name).is_dir():
-        return name, None
-    return None, load_schema(name)
+    choice = choose_model(schema, model=model)
+    return choice.model, choice.schema

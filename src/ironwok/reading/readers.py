@@ -193,9 +193,9 @@ class LabelReader:
         folder = resolve_model(self.model)
         if Path(folder).is_dir():
             return folder_hash(Path(folder))
-        if (commit := _hub_commit(folder)) is None:
+        if (commit := hub_commit(folder)) is None:
             self.classifier()  # downloads it
-            commit = _hub_commit(folder)
+            commit = hub_commit(folder)
         return commit
 
 
@@ -214,7 +214,8 @@ def folder_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _hub_commit(name: str) -> str | None:
+def hub_commit(name: str) -> str | None:
+    """Commit of a model of the hub that lies in the cache, else None."""
     from huggingface_hub import try_to_load_from_cache
 
     config = try_to_load_from_cache(name, "config.json")
