@@ -12,10 +12,15 @@ __version__ = "0.1.0"
 
 # public name -> module that holds it
 _EXPORTS = {
+    "Argument": "ironwok.results",
     "Classification": "ironwok.results",
     "DocumentResult": "ironwok.results",
+    "Entity": "ironwok.results",
+    "Event": "ironwok.results",
+    "EventExtractor": "ironwok.events",
     "IronwokError": "ironwok.errors",
     "PassageResult": "ironwok.results",
+    "Relation": "ironwok.results",
     "Report": "ironwok.results",
     "Skip": "ironwok.results",
     "Span": "ironwok.results",
@@ -24,10 +29,15 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "Argument",
     "Classification",
     "DocumentResult",
+    "Entity",
+    "Event",
+    "EventExtractor",
     "IronwokError",
     "PassageResult",
+    "Relation",
     "Report",
     "Skip",
     "Span",

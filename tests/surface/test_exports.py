@@ -12,10 +12,15 @@ import ironwok
 from ironwok import errors
 
 PUBLIC = {
+    "Argument",
     "Classification",
     "DocumentResult",
+    "Entity",
+    "Event",
+    "EventExtractor",
     "IronwokError",
     "PassageResult",
+    "Relation",
     "Report",
     "Skip",
     "Span",

@@ -20,8 +20,8 @@ _MOST_SHOWN = 10
 def about() -> str:
     return t(
         en="Train a model that finds events, entities or relations in text, from texts that you annotated: in the "
-        "format of DuEE, DuEE-fin, doccano, Label Studio or our own (see `ironwok convert-annotations`). A hundred texts "
-        "are enough to begin with. The best model, by F1 on the development texts, is in OUT/model; use it with "
+        "format of DuEE, DuEE-fin, doccano, Label Studio or our own (see `ironwok convert-annotations`). A hundred "
+        "texts are enough to begin with. The best model, by F1 on the development texts, is in OUT/model; use it with "
         "`ironwok extract --schema OUT FILE`. A run that was stopped or killed goes on with --resume.",
         zh="用你标注好的文本训练抽取事件、实体或关系的模型，支持 DuEE、DuEE-fin、doccano、Label Studio 和自有格式（见 "
         "`ironwok convert-annotations`）。一百条标注就可以开始。开发集上 F1 最高的模型在 OUT/model 里，用法是 "
