@@ -12,6 +12,8 @@ __version__ = "0.1.0"
 
 # public name -> module that holds it
 _EXPORTS = {
+    "Answer": "ironwok.results",
+    "Answerer": "ironwok.nbce",
     "Argument": "ironwok.results",
     "Classification": "ironwok.results",
     "DocumentResult": "ironwok.results",
@@ -29,6 +31,8 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "Answer",
+    "Answerer",
     "Argument",
     "Classification",
     "DocumentResult",

@@ -122,7 +122,7 @@ def write(
             finished = True
             break
         taken.append(step)
-        text = tokenizer.decode([one.token for one in taken], skip_special_tokens=True)  # pyright: ignore[reportAssignmentType]
+        text = str(tokenizer.decode([one.token for one in taken], skip_special_tokens=True))
         found = [place for place in (text.find(one) for one in stop) if place >= 0]
         if found:
             text, finished = text[: min(found)], True

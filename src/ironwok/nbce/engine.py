@@ -43,7 +43,10 @@ class Engine:
         parameters = inspect.signature(model.forward).parameters
         self._can_keep = "logits_to_keep" in parameters
         self.takes_positions = "position_ids" in parameters
-        size = model.get_output_embeddings().weight.shape[0]
+        head = model.get_output_embeddings()
+        if head is None:
+            raise ModelError(f"{type(model).__name__} has no head that predicts tokens: it is no language model")
+        size = head.weight.shape[0]
         self._unused = torch.ones(size, dtype=torch.bool)
         self._unused[torch.tensor([i for i in (range(size) if used is None else used) if i < size])] = False
         self._any_unused = bool(self._unused.any())

@@ -8,7 +8,7 @@ import pickle
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ironwok.errors import CheckpointError, MissingExtraError, MissingHeadError, ModelNotFoundError, OutputError
 from ironwok.files import writing
@@ -47,10 +47,11 @@ def load_causal(
     _check_causal(config, source)
     try:
         with quiet():
-            loaded, info = AutoModelForCausalLM.from_pretrained(source, dtype=precision, output_loading_info=True)
+            found: Any = AutoModelForCausalLM.from_pretrained(source, dtype=precision, output_loading_info=True)
             tokenizer = AutoTokenizer.from_pretrained(source)
     except (SafetensorError, pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError, KeyError) as error:
         raise CheckpointError(f"{model} cannot be loaded as a causal language model: {first_line(error)}") from error
+    loaded, info = found
     if info["missing_keys"]:
         missing = sorted(info["missing_keys"])
         raise MissingHeadError(

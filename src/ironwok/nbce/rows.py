@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,12 @@ def side_by_side(rows: Rows) -> Rows:
 
 
 def from_cache(cache: DynamicCache, mask: Tensor, positions: Tensor) -> Rows:
-    layers = tuple((layer.keys, layer.values) if layer.is_initialized else None for layer in cache.layers)
-    return Rows(layers, mask, positions)  # pyright: ignore[reportArgumentType]
+    layers: list[tuple[Tensor, Tensor] | None] = []
+    for layer in cache.layers:
+        assert isinstance(layer, DynamicLayer), "the engine admits no model with another memory"
+        held = layer.keys is not None and layer.values is not None
+        layers.append((layer.keys, layer.values) if held else None)  # pyright: ignore[reportArgumentType]
+    return Rows(tuple(layers), mask, positions)
 
 
 def _map(pair: tuple[Tensor, Tensor], change) -> tuple[Tensor, Tensor]:
