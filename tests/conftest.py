@@ -1,10 +1,36 @@
-"""For all tests: signals as a terminal delivers them."""
+"""For all tests: signals as a terminal delivers them; a tiny extraction model for those who ask for it."""
 
 from __future__ import annotations
 
 import signal
+from pathlib import Path
+
+import pytest
 
 # A shell that starts a job in the background lets it ignore SIGINT, and so do the processes that the tests start.
 # What Ctrl-C does is part of what is tested.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory) -> Path:
+    """The folder of an encoder with random weights that knows the characters of the samples."""
+    from extraction_samples import save_encoder
+
+    return save_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="session")
+def event_run(tiny_encoder, tmp_path_factory) -> Path:
+    """The folder of a finished run whose model knows the events of the samples by heart."""
+    import torch
+
+    from extraction_samples import train_tiny
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("events")
+    assert train_tiny(folder, "events", tiny_encoder).metrics["event_f1"] == 1.0
+    torch.set_num_threads(before)
+    return folder / "run"

@@ -130,3 +130,41 @@ def write_jsonl(path: Path, texts: tuple[AnnotatedText, ...]) -> Path:
 
     write_annotations(texts, path, format="ironwok")
     return path
+
+
+def quick_settings(**changes: object):
+    """Settings with which a tiny encoder learns the samples by heart."""
+    from ironwok.training.extraction.settings import TrainSettings
+
+    chosen = {
+        "learning_rate": 2e-3,
+        "head_learning_rate": 5e-3,
+        "min_steps": 60,
+        "epochs": 1.0,
+        "evaluate_every": 20,
+        "patience": 0,
+        "head_dropout": 0.0,
+        "head_width": 16,
+        "ema": 0.8,
+        "max_tokens": 64,
+        "precision": "fp32",
+    }
+    return TrainSettings(**(chosen | changes))  # pyright: ignore[reportArgumentType]
+
+
+def train_tiny(folder: Path, task: str, encoder: Path, **changes: object):
+    """Train on the samples of a task, judged by themselves. Returns the result of the run at ``folder``/run."""
+    from ironwok.training.extraction.train import train_extraction
+
+    folder.mkdir(parents=True, exist_ok=True)
+    file = write_jsonl(folder / "samples.jsonl", OF_TASK[task])
+    return train_extraction(
+        task,
+        train=file,
+        dev=file,
+        out=folder / "run",
+        schema=SCHEMA,
+        model=str(encoder),
+        settings=quick_settings(**changes),
+        curves=False,
+    )

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ironwok.errors import InputError
+from ironwok.events import merging
 from ironwok.events.merging import Part, merge_events, merge_spans
 from ironwok.results import Argument, Entity, Event, Relation, Span
 
@@ -116,6 +117,20 @@ def test_words_join_what_places_leave_apart() -> None:
 def test_words_do_not_join_what_contradicts(second: Event) -> None:
     first = purchase(at(5, "收购"), buyer=at(0, "云岭矿业"), day=at(10, "周三"))
     assert len(merge_events(parts((first,), (second,)), across="words")) == 2
+
+
+def test_merging_compares_neighbours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a book of windows the comparisons grow with its length, not with its square."""
+    compared = []
+    same = merging._same_by_place
+    monkeypatch.setattr(merging, "_same_by_place", lambda *given: compared.append(given) or same(*given))
+    windows = [(start, start + 60) for start in range(0, 8000, 40)]
+    found = [
+        Part(a, b, (purchase(None, buyer=at(a + 25, "甲")), purchase(None, target=at(a + 50, "乙"))))
+        for a, b in windows
+    ]
+    assert len(merge_events(found)) == 2 * len(windows)
+    assert len(compared) <= 4 * len(windows)
 
 
 def test_entities_and_relations_come_from_the_window_where_they_stand_further_inside() -> None:

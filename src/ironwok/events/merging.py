@@ -65,39 +65,36 @@ def merge_events(parts: Sequence[Part], *, across: Across = "places") -> tuple[E
     if across not in ACROSS:
         raise InputError(f"across is {across!r}: it is one of {', '.join(ACROSS)}")
     done: list[_Found] = []
+    near: list[_Found] = []
     for number, part in enumerate(parts):
-        for event in part.results:
-            assert isinstance(event, Event)
-            _add(done, _Found(event, {number}), parts)
+        # what ends before this window begins is told; looking at it again would cost the square of a book's length
+        near = [one for one in near if one.end > part.start]
+        new = [_Found(event, {number}, part.end) for event in part.results if isinstance(event, Event)]
+        fresh = [one for one in new if not _taken_in(one, near, part.start)]
+        done += fresh
+        near += fresh
     if across == "words":
-        joined: list[_Found] = []
-        for one in done:
-            _add_by_words(joined, one)
-        done = joined
+        done = _joined_by_words(done)
     return tuple(sorted((one.event for one in done), key=reading_order))
 
 
 @dataclass(slots=True)
 class _Found:
+    """An event, the windows that hold parts of it, and where the last of them ends."""
+
     event: Event
     windows: set[int]
+    end: int
 
 
-def _add(done: list[_Found], new: _Found, parts: Sequence[Part]) -> None:
-    (number,) = new.windows
-    for old in done:
-        shared = _zone(parts, old.windows, number)
-        if shared is not None and _same_by_place(old.event, new.event, shared):
+def _taken_in(new: _Found, near: Sequence[_Found], start: int) -> bool:
+    """Join an event of the window that begins at ``start`` to the same event of an earlier one, if there is one."""
+    for old in near:
+        if not old.windows & new.windows and _same_by_place(old.event, new.event, (start, old.end)):
             old.event, old.windows = _union(old.event, new.event), old.windows | new.windows
-            return
-    done.append(new)
-
-
-def _zone(parts: Sequence[Part], windows: set[int], number: int) -> tuple[int, int] | None:
-    """The characters that a window shares with those before it, or None where it shares none."""
-    before = max(parts[w].end for w in windows)
-    start = parts[number].start
-    return (start, before) if number not in windows and start < before else None
+            old.end = max(old.end, new.end)
+            return True
+    return False
 
 
 def _same_by_place(a: Event, b: Event, zone: tuple[int, int]) -> bool:
@@ -131,12 +128,23 @@ def _keys(event: Event) -> Iterator[_Key]:
         yield argument.role, argument.value, argument.span
 
 
-def _add_by_words(done: list[_Found], new: _Found) -> None:
-    for old in done:
-        if not old.windows & new.windows and _same_by_words(old.event, new.event):
+def _joined_by_words(found: Sequence[_Found]) -> list[_Found]:
+    done: list[_Found] = []
+    holders: dict[tuple[str, str, str], list[_Found]] = {}  # by type, role and words
+    for new in found:
+        told = [(new.event.type, role, word) for role, words in _words(new.event).items() for word in sorted(words)]
+        candidates = {id(old): old for key in told for old in holders.get(key, ())}
+        same = (o for o in candidates.values() if not o.windows & new.windows and _same_by_words(o.event, new.event))
+        old = next(same, None)
+        if old is None:
+            old = new
+            done.append(new)
+        else:
             old.event, old.windows = _union(old.event, new.event, words=True), old.windows | new.windows
-            return
-    done.append(new)
+        for key in told:
+            if old not in holders.setdefault(key, []):
+                holders[key].append(old)
+    return done
 
 
 def _same_by_words(a: Event, b: Event) -> bool:
