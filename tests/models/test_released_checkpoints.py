@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoTokenizer
 
-from ironwok.errors import CheckpointError, MissingHeadError, ModelNotFoundError
+from ironwok.errors import CheckpointError, MissingHeadError, ModelNotFoundError, OutputError
 from ironwok.models import RoFormerV2Config, RoFormerV2ForMaskedLM, RoFormerV2Model, load_model
 from ironwok.models.convert import convert, convert_config, convert_state_dict
 from ironwok.models.tensor_bundle import TensorBundle, masked_crc32c
@@ -322,6 +322,25 @@ def test_what_is_no_released_checkpoint_is_not_converted(tmp_path: Path) -> None
     RoFormerV2Model(RoFormerV2Config(vocab_size=10, hidden_size=8, num_attention_heads=2)).save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="no released RoFormerV2"):
         convert(tmp_path, tmp_path / "out")
+
+
+def test_what_cannot_be_written_is_said_and_nothing_left(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    with pytest.raises(OutputError, match="is a file; name a folder"):
+        convert(BERT4KERAS, file)
+    with pytest.raises(OutputError, match="cannot be written"):
+        convert(BERT4KERAS, file / "inside")
+    with pytest.raises(CheckpointError, match="ours already"):
+        convert("ironwok-small", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert file.read_text() == "mine"
+
+
+def test_a_converted_folder_holds_the_model_alone(tmp_path: Path) -> None:
+    convert(BERT4KERAS, tmp_path / "out")
+    convert(BERT4KERAS, tmp_path / "out")  # again, over itself
+    assert not [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

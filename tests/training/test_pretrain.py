@@ -421,10 +421,11 @@ def test_a_run_starts_from_a_model(run, whole, tmp_path):
 def test_a_model_that_does_not_fit_is_no_start(run, whole, tmp_path):
     first = tmp_path / "first"
     shutil.copytree(whole[2].folder, first)
-    with pytest.raises(CheckpointError, match="cannot be loaded into this model"):
+    with pytest.raises(CheckpointError, match="has hidden_size 32, the recipe 64"):
         run("wide", initial=first, model={"hidden_size": 64})
-    with pytest.raises(CheckpointError, match="weights are of another model"):
+    with pytest.raises(CheckpointError, match="has num_hidden_layers 2, the recipe 3"):
         run("deep", initial=first, model={"num_hidden_layers": 3})
+    assert not (tmp_path / "deep" / "store").exists(), "the corpus was read before the start was looked at"
     (first / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"model\.safetensors|No such file"):
         run("gone", initial=first)

@@ -178,6 +178,14 @@ class Deadly(Silent):
             raise DeathError
 
 
+def test_a_file_of_the_same_size_with_other_text_is_refused(tmp_path, tokenizer):
+    text = as_text(make_documents(8))
+    built(tmp_path, text, tokenizer)
+    built(tmp_path, text, tokenizer)
+    with pytest.raises(DataError, match="delete it or name another folder"):
+        built(tmp_path, text[::-1], tokenizer)
+
+
 def test_a_killed_build_leaves_no_store_and_the_next_one_works(tmp_path, sources, tokenizer, store, monkeypatch):
     folder = tmp_path / "store"
     with monkeypatch.context() as patch:

@@ -58,6 +58,18 @@ def test_multi_label_scores_stand_for_themselves(classifier):
     assert classifier("足球", ["足球"], multi_label=True)["labels"] == ["足球"]
 
 
+def test_one_label_alone_is_judged_by_itself_as_in_the_pipeline(classifier):
+    assert classifier("足球", ["足球"]) == classifier("足球", "足球") == classifier("足球", ["足球"], multi_label=True)
+    assert classifier("足球", ["足球"])["scores"][0] > 0.5
+
+
+def test_the_pipelines_keywords_for_batches_and_long_texts(classifier):
+    assert classifier(TEXTS, LABELS, batch_size=2, truncation=True) == classifier(TEXTS, LABELS)
+    assert classifier(TEXTS, LABELS, truncation="do_not_truncate") == classifier(TEXTS, LABELS)
+    with pytest.raises(InputError, match="truncation is 'only_second'"):
+        classifier(TEXTS, LABELS, truncation="only_second")
+
+
 def test_missing_labels_say_so(classifier):
     with pytest.raises(InputError, match="candidate_labels are missing"):
         classifier(TEXTS)

@@ -105,6 +105,12 @@ def test_one_language_is_enough():
     assert check.wins["English"] == 0.5
 
 
+def test_at_load_a_language_that_passes_is_enough(config, wide_tokenizer):
+    scorer = NSPScorer(SegmentReader(config, wide_tokenizer), wide_tokenizer)
+    assert dict(self_check(scorer, until_passed=True).wins) == {"Chinese": 1.0}
+    assert set(self_check(Guess(), until_passed=True).wins) == {"Chinese", "English"}
+
+
 class Guess:
     def score(self, pairs):
         return np.random.default_rng(5).normal(size=len(pairs))
@@ -129,5 +135,5 @@ def test_a_preference_for_some_sentences_does_not_pass():
 
 
 def test_too_few_pairs_are_refused():
-    with pytest.raises(InputError, match="4 sentence pairs are too few"):
-        self_check(Guess(), pairs={"Chinese": CHINESE[:4]})
+    with pytest.raises(InputError, match="3 sentence pairs are too few"):
+        self_check(Guess(), pairs={"Chinese": CHINESE[:3]})

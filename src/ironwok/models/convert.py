@@ -13,16 +13,20 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedConfig
 from transformers.utils.hub import cached_file
 
-from ironwok.errors import CheckpointError
+from ironwok.errors import CheckpointError, OutputError
+from ironwok.models.bundled import bundled_names
 from ironwok.models.configuration import RoFormerV2Config
 from ironwok.models.tensor_bundle import TensorBundle
 
@@ -176,14 +180,19 @@ def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str])
     """Write a released checkpoint as a folder of ours: config.json, model.safetensors and, if it has one, a tokenizer.
 
     source: a folder (bert4keras or port), the prefix of a TensorFlow checkpoint, or the hub id of a port.
-    destination: a folder, made if needed; files of the same names are replaced.
-    Returns the destination. Raises CheckpointError and ModelNotFoundError.
+    destination: a folder, made if needed; files of the same names are replaced, once all are written.
+    Returns the destination. Raises CheckpointError and ModelNotFoundError, OutputError for what cannot be written.
     """
     from transformers import BertTokenizer
 
     from ironwok.models.heads import RoFormerV2ForMaskedLM
     from ironwok.models.loading import quiet, read_released
 
+    folder = Path(destination)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; name a folder for the converted model")
+    if os.fspath(source) in bundled_names():
+        raise CheckpointError(f"{source} is a model of ours already: there is nothing to convert")
     with quiet():
         released = read_released(os.fspath(source))
         if released is None:
@@ -194,13 +203,29 @@ def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str])
         )
         if info["missing_keys"]:
             raise CheckpointError(f"{source} lacks {', '.join(sorted(info['missing_keys']))}")
-        model.save_pretrained(destination)
         vocabulary = _vocabulary(os.fspath(source))
+        tokenizer = None
         if vocabulary is not None:
             limit = config.max_position_embeddings
             tokenizer = BertTokenizer(vocab=vocabulary, do_lower_case=True, model_max_length=limit)
-            tokenizer.save_pretrained(destination)
-    return Path(destination)
+        with _written_whole(folder) as building:
+            model.save_pretrained(building)
+            if tokenizer is not None:
+                tokenizer.save_pretrained(building)
+    return folder
+
+
+@contextmanager
+def _written_whole(folder: Path) -> Iterator[Path]:
+    """A folder to write to, whose files move to ``folder`` when all is well. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".converting-") as building:
+            yield Path(building)
+            for file in Path(building).iterdir():
+                file.replace(folder / file.name)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{folder}: the converted model cannot be written ({first_line(error)})") from error
 
 
 def _vocabulary(source: str) -> str | None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from ironwok.errors import DataError, DataWarning, OutputError, RecipeError
+from ironwok.errors import CheckpointError, DataError, DataWarning, OutputError, RecipeError
 from ironwok.models import RoFormerV2Config
 from ironwok.models.bundled import resolve_model
+from ironwok.models.loading import read_config
 from ironwok.text.tokenizer import load_tokenizer, train_tokenizer, wrap_tokenizer
 from ironwok.training.checkpoints import replace_folder
 from ironwok.training.corpus import Packer, Store
@@ -151,6 +152,36 @@ def model_config(recipe: PretrainRecipe, tokenizer: PreTrainedTokenizerFast) -> 
             "raise model.max_position_embeddings or leave the long rows out"
         )
     return config
+
+
+# what two models must share for the weights of one to fit the other
+_SHAPES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "pooling")
+
+
+def find_initial(
+    initial: str | Path, recipe: PretrainRecipe, config: RoFormerV2Config, tokenizer: PreTrainedTokenizerFast
+) -> Path:
+    """The folder of a model that a run of ``recipe`` can start from.
+
+    Raises CheckpointError for one that is not there, or has another shape or other tokens.
+    """
+    folder = Path(resolve_model(initial))
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder; a run starts from a model on this machine")
+    theirs = read_config(str(folder))
+    for name in _SHAPES:
+        own, other = getattr(config, name), getattr(theirs, name, None)
+        if own != other:
+            raise CheckpointError(
+                f"{folder} has {name} {other}, the recipe {own}: name another model, or set model.{name} in the recipe"
+            )
+    same = (folder / "tokenizer.json").exists() and load_tokenizer(folder).get_vocab() == tokenizer.get_vocab()
+    if not same:
+        raise CheckpointError(
+            f"{folder}: its tokenizer is not that of the recipe ({recipe.tokenizer.source}), its embeddings "
+            f"would stand for other tokens: set tokenizer.source to {str(folder)!r}"
+        )
+    return folder
 
 
 def pair_options(recipe: PretrainRecipe, tokenizer: PreTrainedTokenizerFast) -> PairOptions:

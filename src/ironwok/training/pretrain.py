@@ -22,6 +22,7 @@ from ironwok.errors import OutputError
 from ironwok.training.checkpoints import list_checkpoints
 from ironwok.training.corpus import build_store
 from ironwok.training.preparation import (
+    find_initial,
     find_sources,
     labelled_pool,
     make_folder,
@@ -78,6 +79,7 @@ def pretrain(
         tokenizer = make_tokenizer(recipe, sources, out, progress=progress)
     # what can be wrong with the recipe comes before the hours that a corpus may take
     config, options = model_config(recipe, tokenizer), pair_options(recipe, tokenizer)
+    start = None if initial is None or checkpoints else find_initial(initial, recipe, config, tokenizer)
     labelled = labelled_pool(recipe, data, tokenizer, progress=progress)
     with accelerator.main_process_first():
         corpus = build_store(
@@ -97,5 +99,5 @@ def pretrain(
     if checkpoints:
         run.restore(checkpoints)
     else:
-        run.start(initial)
+        run.start(start)
     return run.train()

@@ -27,8 +27,6 @@ from transformers.utils import logging as transformers_logging
 
 from ironwok.errors import CheckpointError, CheckpointWarning, DamagedCheckpointError, DataWarning, RecipeError
 from ironwok.models import RoFormerV2Config, RoFormerV2ForPreTraining
-from ironwok.models.bundled import resolve_model
-from ironwok.text.tokenizer import load_tokenizer
 from ironwok.training.checkpoints import read_state, replace_folder, save_checkpoint
 from ironwok.training.corpus import Store
 from ironwok.training.embeddings import cooccurrences, ppmi_svd
@@ -126,27 +124,15 @@ class Run:
 
     # -- beginning -----------------------------------------------------------------------------------------------
 
-    def start(self, initial: str | Path | None) -> None:
-        """A fresh run: from a whole model, from embeddings made of co-occurrences, or from random weights alone."""
+    def start(self, initial: Path | None) -> None:
+        """A fresh run: from a whole model (see ``find_initial``), from embeddings of co-occurrences, or neither."""
         if initial is not None:
-            load_weights(self.model, self._initial_folder(initial))
+            load_weights(self.model, initial)
         elif self.recipe.embeddings.tokens:
             self._start_embeddings()
         if self.accelerator.is_main_process:
             (self.out / "metrics.jsonl").unlink(missing_ok=True)
         self._wrap()
-
-    def _initial_folder(self, initial: str | Path) -> Path:
-        folder = Path(resolve_model(initial))
-        if not folder.is_dir():
-            raise CheckpointError(f"{folder}: no such folder; a run starts from a model on this machine")
-        same = (folder / "tokenizer.json").exists() and load_tokenizer(folder).get_vocab() == self.tokenizer.get_vocab()
-        if not same:
-            raise CheckpointError(
-                f"{folder}: its tokenizer is not that of the recipe ({self.recipe.tokenizer.source}), its embeddings "
-                f"would stand for other tokens: set tokenizer.source to {str(folder)!r}"
-            )
-        return folder
 
     def _start_embeddings(self) -> None:
         """Made by the main process, as they take memory and time; the others get a copy."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from contextlib import contextmanager
 from typing import Any
 
 from ironwok.errors import InputError, LongTextWarning
@@ -11,6 +12,7 @@ from ironwok.progress import progress_bar
 from ironwok.results import Classification
 from ironwok.zero_shot.answering import against_candidates, against_samples, chunks_of
 from ironwok.zero_shot.cost import CostEstimate, estimate
+from ironwok.zero_shot.encoder_scorer import EncoderScorer
 from ironwok.zero_shot.mapping import WindowReduction
 from ironwok.zero_shot.pairs import Position, Scorer, check_texts
 from ironwok.zero_shot.question import Protocol, Question, check_protocol, make_question, make_reader, make_shortlist
@@ -18,6 +20,10 @@ from ironwok.zero_shot.reader import Overflow, Reader
 from ironwok.zero_shot.registry import DEFAULT_MODEL, ScorerOptions, load_scorer
 from ironwok.zero_shot.selfcheck import OnSelfCheck
 from ironwok.zero_shot.shortlist import Shortlist, ShortlistBy
+
+# what the pipeline of transformers calls them
+_TRUNCATES = (True, "only_first", "longest_first")
+_WINDOWS = (None, False, "do_not_truncate")
 
 
 class ZeroShotClassifier:
@@ -63,22 +69,51 @@ class ZeroShotClassifier:
         candidate_labels: str | Sequence[str] | None = None,
         hypothesis_template: str | None = None,
         multi_label: bool = False,
+        *,
+        batch_size: int | None = None,
+        truncation: bool | str | None = None,
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Classify like the zero-shot pipeline of ``transformers``.
 
-        candidate_labels: a list, or one string with commas. hypothesis_template: with a ``{}`` for the label.
+        candidate_labels: a list, or one string with commas; one label alone is judged by itself, as there.
+        hypothesis_template: with a ``{}`` for the label.
+        batch_size: for this call. It bounds memory, and changes no score.
+        truncation: True (or "only_first") reads the beginning of a text that is too long; otherwise it is read in
+        windows.
         Returns {"sequence", "labels", "scores"} with the best label first, a list of them for a list of texts.
         """
         if candidate_labels is None:
             raise InputError("candidate_labels are missing: give a list of labels, or one string with commas")
-        results = self.classify(
-            sequences, labels=candidate_labels, template=hypothesis_template, multi_label=multi_label
-        )
+        if truncation not in _TRUNCATES and truncation not in _WINDOWS:
+            raise InputError(f"truncation is {truncation!r}; give True, False, 'only_first' or 'do_not_truncate'")
+        names = candidate_labels.split(",") if isinstance(candidate_labels, str) else candidate_labels
+        with self._batches_of(batch_size):
+            results = self.classify(
+                sequences,
+                labels=candidate_labels,
+                template=hypothesis_template,
+                multi_label=multi_label or len(names) == 1,
+                overflow="truncate" if truncation in _TRUNCATES else "window",
+            )
         answers = [
             {"sequence": result.text, "labels": list(result.labels), "scores": list(result.scores)}
             for result in results
         ]
         return answers[0] if isinstance(sequences, str) else answers
+
+    @contextmanager
+    def _batches_of(self, size: int | None) -> Iterator[None]:
+        """The scorer with another batch size, if it has one."""
+        if size is None or not isinstance(self.scorer, EncoderScorer):
+            yield
+            return
+        if size < 1:
+            raise InputError(f"batch_size is {size}; it is at least 1")
+        before, self.scorer.batch_size = self.scorer.batch_size, size
+        try:
+            yield
+        finally:
+            self.scorer.batch_size = before
 
     def classify(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Literal
 
 from ironwok.errors import CheckpointError, MissingHeadError
@@ -31,9 +32,11 @@ def load_inference_model(
     model: str, *, device: str | None, dtype: str | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a sequence classifier. Raises MissingHeadError where the checkpoint has no weights for its head."""
+    from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification
 
     from ironwok.models import resolve_model
+    from ironwok.models.convert import first_line
     from ironwok.models.devices import pick_device, pick_dtype
     from ironwok.models.loading import quiet, read_config
 
@@ -45,8 +48,9 @@ def load_inference_model(
             encoder, report = AutoModelForSequenceClassification.from_pretrained(
                 source, dtype=precision, output_loading_info=True
             )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{model} cannot be loaded as a sequence classifier: {error}") from error
+    except (OSError, RuntimeError, ValueError, SafetensorError, UnpicklingError) as error:
+        message = f"{model} cannot be loaded as a sequence classifier: {first_line(error)}"
+        raise CheckpointError(message) from error
     absent = sorted(report["missing_keys"])
     if absent:
         raise MissingHeadError(
