@@ -32,11 +32,15 @@ def replace_file(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Put new content in the place of a file at once: whoever looks sees the old or the new, never a part."""
     new = path.with_name(f".{path.name}.new")
     with writing(path):
-        with new.open("wb") as file:
-            file.writelines([data] if isinstance(data, bytes) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
+        try:
+            with new.open("wb") as file:
+                file.writelines([data] if isinstance(data, bytes) else data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(new, path)
+        except BaseException:
+            new.unlink(missing_ok=True)  # on a full disk the half of a file would take the room of what comes next
+            raise
 
 
 class LineLog:

@@ -168,6 +168,13 @@ def test_results_of_files_that_are_not_asked_for_are_not_thrown_away(run, folder
     assert len(run(paths=folder / "b_chess.txt", fresh=True).documents) == 1
 
 
+def test_the_same_files_by_another_path_are_called_so(run, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    run(paths="b_chess.txt")
+    with pytest.raises(ConfigError, match=r"results of these files under other paths, such as b_chess\.txt"):
+        run(paths=folder / "b_chess.txt")
+
+
 def test_relative_paths_mean_what_they_meant(run, folder, monkeypatch):
     monkeypatch.chdir(folder)
     run(paths="b_chess.txt")

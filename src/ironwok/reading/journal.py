@@ -17,6 +17,7 @@ model sees the rest of it in the same portions, and the end result is that of an
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,6 +116,12 @@ class Journal:
         old = Path(self.about.get("directory", ""))
         elsewhere = [path for path in self.progress if path not in asked and (old / path).exists()]
         if elsewhere:
+            same = {os.path.realpath(path) for path in asked}
+            if all(os.path.realpath(old / path) in same for path in elsewhere):
+                raise ConfigError(
+                    f"{self.folder} holds results of these files under other paths, such as {elsewhere[0]} (seen from "
+                    f"{old}): name them in the same way to go on, {_START_OVER}"
+                )
             raise ConfigError(
                 f"{self.folder} holds results of {len(elsewhere)} files that are not among the given paths, such as "
                 f"{elsewhere[0]} (seen from {old}): name them too, {_START_OVER}"
