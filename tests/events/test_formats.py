@@ -320,6 +320,14 @@ def test_doccano_triggers_by_the_bare_name_of_a_type(read, problems):
     assert without.relations == (Relation("obj", trigger, obj),)
 
 
+def test_doccano_spans_with_one_id(read, problems):
+    start = at("江南银行").start
+    one = {"id": 1, "label": "机构", "start_offset": start, "end_offset": start + 4}
+    (text,) = read({"text": TEXT, "entities": [one, one | {"label": "银行"}]})
+    assert [entity.type for entity in text.entities] == ["机构", "银行"]
+    assert problems.kinds() == {"bad annotation": 1}
+
+
 def label_studio(result: list, **task) -> dict:
     return {"id": 5, "data": {"text": TEXT}, "annotations": [{"result": result}]} | task
 

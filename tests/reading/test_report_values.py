@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironwok.results import Classification, DocumentResult, PassageResult, Report, Skip, Span
+from ironwok.results import Argument, Classification, DocumentResult, Event, PassageResult, Report, Skip, Span
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=30)
 
@@ -34,7 +34,14 @@ def passages(draw):
         before=draw(st.sampled_from(["", "\n\n", "\r\n "])),
         page=draw(st.none() | st.integers(1, 99)),
         classification=draw(st.sampled_from([None, found])),
+        events=draw(st.sampled_from([None, (), (event_in(start, text),)])),
     )
+
+
+def event_in(start: int, text: str) -> Event:
+    whole, first = Span(start, start + len(text), text), Span(start, start + 1, text[0])
+    arguments = (Argument("谁", whole, 0.25), Argument("环节", first, 0.5, value="正式"))
+    return Event("上市", arguments, first, 0.75, 1.0, ((-1, 0),))
 
 
 @given(passages())

@@ -60,6 +60,10 @@ class Edge:
 def draft_from_graph(draft: DraftText, nodes: Sequence[Node], edges: Iterable[Edge], *, schema: Schema | None) -> None:
     """Put the events, entities and relations of a graph into a draft."""
     by_id = {node.id: node for node in nodes}
+    if len(by_id) < len(nodes):
+        draft.faults.append(
+            ("bad annotation", f"{len(nodes) - len(by_id)} spans share the id of another: arrows may err")
+        )
     events = {node.id: event for node in nodes if (event := _event_of(node, schema)) is not None}
     taken: set[str] = set()  # nodes that are there for an event only
     for edge in edges:
