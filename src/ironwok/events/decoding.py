@@ -102,7 +102,7 @@ def find_nodes(
     if dropped:
         kept = np.sort(np.argsort(-logits, kind="stable")[:most])
         places, logits = places[kept], logits[kept]
-    nodes = [Node(*place, logit) for place, logit in zip(places.tolist(), logits.tolist(), strict=True)]
+    nodes = [Node(k, i, j, logit) for (k, i, j), logit in zip(places.tolist(), logits.tolist(), strict=True)]
     return nodes, dropped
 
 

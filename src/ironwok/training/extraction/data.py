@@ -164,7 +164,7 @@ def taught_texts(
             chunk = asked[start : start + _CHUNK]
             found = extractor.extract(chunk)
             log.append(
-                AnnotatedText(text, **{classes.task: results}).to_dict()
+                AnnotatedText(text, **{str(classes.task): results}).to_dict()  # pyright: ignore[reportArgumentType]
                 for text, results in zip(chunk, found, strict=True)
             )
         log.close()

@@ -238,7 +238,9 @@ class ExtractionRun:
             group["lr"] = rate
         if self.mean:
             keep = min(self.settings.ema, (self.step + 1) / (self.step + 10))
-            torch._foreach_lerp_(self.mean, [p.detach() for p in self.model.parameters()], 1.0 - keep)
+            with torch.no_grad():
+                for mean, parameter in zip(self.mean, self.model.parameters(), strict=True):
+                    mean.lerp_(parameter, 1.0 - keep)
         return {"loss": loss.item(), "gradient_norm": norm.item(), "learning_rate_share": share}
 
     def _autocast(self) -> torch.autocast:
