@@ -2,8 +2,8 @@
 
     python benchmarks/home_intents.py [--classifier MODEL] [--nlu smp2019_nlu.jsonl.xz]
 
-On benchmarks/home/spoken_commands.tsv, written by hand and trained on by nothing. Some commands are so short that the
-grammar of the training makes the very same words; they are counted apart. With --nlu also on sentences to a phone's
+On files of benchmarks/home/ that were written by hand and that nothing is trained on: see the first lines of each. Where
+the grammar happens to make the very same words, a sentence counts as seen. With --nlu also on sentences to a phone's
 assistant (SMP 2019 task 1, JSON lines with text and domain): none of them is for a projector, every act is a false one.
 """
 
@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from _table import finish, show
-
 from ironwok.home.understanding import ClassifierUnderstander, StudentUnderstander, Understander
 from ironwok.home.understanding.features import tokens_of
 from ironwok.home.understanding.grammar import REFUSE, sample
@@ -52,7 +51,7 @@ def english(text: str) -> bool:
     return text.isascii()
 
 
-def score(name: str, rows: list[Row], understander: Understander, seen: set[tuple[str, ...]]) -> dict:
+def score(name: str, file: str, rows: list[Row], understander: Understander, seen: set[tuple[str, ...]]) -> dict:
     done = answers(understander, [text for _, text, _ in rows])
     pairs = list(zip(rows, done, strict=True))
     commands = [(row, act) for row, act in pairs if row[0] != REFUSE]
@@ -67,6 +66,7 @@ def score(name: str, rows: list[Row], understander: Understander, seen: set[tupl
     slotted = [pair for pair in commands if pair[0][2] and right(pair)]
     return {
         "engine": name,
+        "file": file,
         "commands": len(commands),
         "intent": share(commands, right),
         "intent_zh": share([pair for pair in commands if not english(pair[0][1])], right),
@@ -86,7 +86,9 @@ def outside(path: Path, understander: Understander) -> tuple[float, int, list[st
     """Share of assistant sentences on which something is done."""
     with lzma.open(path, "rt", encoding="utf-8") as file:
         texts = [json.loads(line)["text"] for line in file]
-    acts = [f"{act[0]}: {text}" for text, act in zip(texts, answers(understander, texts), strict=True) if act[0] != REFUSE]
+    acts = [
+        f"{act[0]}: {text}" for text, act in zip(texts, answers(understander, texts), strict=True) if act[0] != REFUSE
+    ]
     return len(acts) / len(texts), len(texts), acts
 
 
@@ -105,7 +107,9 @@ def domains(path: Path, model: str, limit: int) -> tuple[float, float, int]:
         rows = [json.loads(line) for line in file]
     rows = [row for row in rows if row["domain"] in names]
     rows = rows[:: max(1, len(rows) // limit)]
-    results = ZeroShotClassifier(model).classify([row["text"] for row in rows], labels=names, template="这句话与{}有关。")
+    results = ZeroShotClassifier(model).classify(
+        [row["text"] for row in rows], labels=names, template="这句话与{}有关。"
+    )
     right = sum(result.label == row["domain"] for result, row in zip(results, rows, strict=True))
     most = max(sum(row["domain"] == name for row in rows) for name in names)
     return right / len(rows), most / len(rows), len(rows)
@@ -118,7 +122,7 @@ def main() -> None:
     parser.add_argument("--domain-limit", type=int, default=400, help="sentences for the accuracy over domains")
     parser.add_argument("--mistakes", action="store_true", help="print what was misunderstood")
     arguments = parser.parse_args()
-    rows = read_commands(HERE / "home" / "spoken_commands.tsv")
+    files = {name: read_commands(HERE / "home" / f"{name}_commands.tsv") for name in ("spoken", "later")}
     seen = {tuple(tokens_of(sentence)) for sentence, label in sample(seed=7) if label != REFUSE}
     engines: dict[str, Understander] = {"student": StudentUnderstander()}
     if arguments.classifier:
@@ -126,20 +130,23 @@ def main() -> None:
 
         engines["classifier"] = ClassifierUnderstander(ZeroShotClassifier(arguments.classifier))
     figures: dict = {"benchmark": "home_intents"}
-    table = []
+    table, columns = [], []
+    notes = ["shares; unseen: the grammar of the training never made these words"]
     for name, engine in engines.items():
-        result = score(name, rows, engine, seen)
+        for file, rows in files.items():
+            result = score(name, file, rows, engine, seen)
+            figures[f"{name}_{file}"] = result
+            table.append([f"{value:.3f}" if isinstance(value, float) else value for value in result.values()])
+            columns = list(result)
         if arguments.nlu:
             share, count, acts = outside(arguments.nlu, engine)
-            result |= {"nlu_false_act": share, "nlu": count}
+            figures[f"{name}_nlu"] = {"false_act": share, "sentences": count}
+            notes.append(f"{name}: acts on {share:.4f} of {count} sentences to an assistant, none of them for it")
             if arguments.mistakes:
                 print(*acts, sep="\n")
-        figures[name] = result
-        table.append([f"{value:.3f}" if isinstance(value, float) else value for value in result.values()])
-        columns = list(result)
-    show("Spoken commands", columns, table, notes=["shares; unseen: the grammar of the training never made these words"])
+    show("Spoken commands", columns, table, notes=notes)
     if arguments.mistakes:
-        for label, text, _ in rows:
+        for label, text, _ in (row for rows in files.values() for row in rows):
             understood = engines["student"].understand(text)
             got = REFUSE if understood.command is None else str(understood.command.action)
             if got != label:

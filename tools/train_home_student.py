@@ -17,9 +17,9 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from ironwok.home.understanding.features import BUCKETS, features_of, tokens_of
+from ironwok.home.understanding.features import features_of, tokens_of
 from ironwok.home.understanding.grammar import REFUSE, sample
-from ironwok.home.understanding.student import Student
+from ironwok.home.understanding.student import Student, known_grams
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "src" / "ironwok" / "home" / "understanding" / "student.npz"
@@ -29,11 +29,15 @@ TUNING = ROOT / "benchmarks" / "home" / "tuning_commands.tsv"
 MOST_FALSE_ACTS = 0.0
 
 
-def matrix(sentences: list[str]) -> csr_matrix:
-    rows = [features_of(tokens_of(sentence)) for sentence in sentences]
+def matrix(sentences: list[str], fewest: int) -> tuple[csr_matrix, np.ndarray]:
+    """Features of all sentences, and the n-grams that at least so many sentences have, in the order of the columns."""
+    found = [features_of(tokens_of(sentence)) for sentence in sentences]
+    every, counts = np.unique(np.concatenate(found), return_counts=True)
+    grams = every[counts >= fewest]
+    rows = [known_grams(grams, row) for row in found]
     pointers = np.cumsum([0, *(len(row) for row in rows)])
-    values = np.concatenate([np.full(len(row), 1 / np.sqrt(len(row))) for row in rows])
-    return csr_matrix((values, np.concatenate(rows), pointers), shape=(len(rows), BUCKETS))
+    values = np.concatenate([np.full(len(row), 1 / np.sqrt(max(len(row), 1))) for row in rows])
+    return csr_matrix((values, np.concatenate(rows), pointers), shape=(len(rows), len(grams))), grams
 
 
 def read_tsv(path: Path) -> list[tuple[str, str]]:
@@ -46,7 +50,9 @@ def vocabulary_of(pairs: list[tuple[str, str]]) -> dict[str, frozenset[str]]:
     counts: dict[str, Counter[str]] = {}
     for sentence, label in pairs:
         counts.setdefault(label, Counter()).update(set(tokens_of(sentence)))
-    return {label: frozenset(word for word, n in one.items() if n >= 2) for label, one in counts.items() if label != REFUSE}
+    return {
+        label: frozenset(word for word, n in one.items() if n >= 2) for label, one in counts.items() if label != REFUSE
+    }
 
 
 def decide(student: Student, sentence: str) -> tuple[str, float, float, float]:
@@ -84,14 +90,16 @@ def tune(student: Student, pairs: list[tuple[str, str]]) -> tuple[float, float, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--strength", type=float, default=10.0, help="inverse regularisation")
+    parser.add_argument("--strength", type=float, default=30.0, help="inverse regularisation")
+    parser.add_argument("--fewest", type=int, default=8, help="sentences that an n-gram must be in")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     pairs = list(sample(seed=arguments.seed))
-    features = matrix([sentence for sentence, _ in pairs])
+    features, grams = matrix([sentence for sentence, _ in pairs], arguments.fewest)
     labels = np.array([label for _, label in pairs])
-    model = LogisticRegression(C=arguments.strength, max_iter=300, tol=1e-3)
+    model = LogisticRegression(C=arguments.strength, max_iter=100, tol=1e-6)
     model.fit(features, labels)
+    print(f"{model.n_iter_[0]} iterations")
     classes = tuple(map(str, model.classes_))
     # 8 bits a weight: a third of a megabyte instead of more than one
     scale = np.abs(model.coef_).max(axis=1) / 127
@@ -99,16 +107,18 @@ def main() -> None:
     bias = model.intercept_.astype(np.float32)
     words = vocabulary_of(pairs)
     quantised = weights.astype(np.float32) * scale.astype(np.float32)[:, None]
-    student = Student(classes, quantised, bias, words, threshold=0, margin=0, coverage=0)
+    student = Student(classes, grams, quantised, bias, words, threshold=0, margin=0, coverage=0)
     tuning = read_tsv(TUNING)
     threshold, margin, coverage, right, false = tune(student, tuning)
     held_out = list(sample(seed=arguments.seed + 1, commands=150, refused=1500))
     agree = np.mean([student.guess(sentence).ranking[0][0] == label for sentence, label in held_out])
-    print(f"{len(pairs)} sentences; other draws of the grammar: {agree:.4f} right")
-    print(f"tuning: threshold {threshold:.2f}, margin {margin:.2f}, coverage {coverage:.2f}: {right:.3f} acted on, {false:.3f} false acts")
+    print(f"{len(pairs)} sentences, {len(grams)} n-grams; other draws of the grammar: {agree:.4f} right")
+    bounds = f"threshold {threshold:.2f}, margin {margin:.2f}, coverage {coverage:.2f}"
+    print(f"tuning: {bounds}: {right:.3f} acted on, {false:.3f} false acts")
     np.savez_compressed(
         arguments.out,
         classes=np.array(classes),
+        grams=grams,
         weights=weights,
         scale=scale.astype(np.float32),
         bias=bias,

@@ -1,4 +1,4 @@
-"""Whatever happens in the room, three things hold: no mains cut above idle, at most one scene, every command answered."""
+"""Whatever happens in the room: no mains cut above idle, at most one scene, every command answered."""
 
 from __future__ import annotations
 

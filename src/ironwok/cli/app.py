@@ -5,6 +5,8 @@ underscores. It parses and prints, nothing else. Its module is imported when the
 so `ironwok --help` stays fast; and modules import heavy things (torch, transformers) inside functions only. Where the
 one-line summary is not enough for the command's own help page, the module has a function `about() -> str`.
 
+A command with commands of its own, such as `home`, has them in its entry; `home say` is `home_say` in `home_say.py`.
+
 To add a command: write the module and add a line to `COMMANDS`.
 """
 
@@ -32,6 +34,7 @@ class CommandEntry:
     name: str
     en: str
     zh: str
+    commands: tuple[CommandEntry, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -79,6 +82,43 @@ COMMANDS = (
         en="Turn a released RoFormerV2 checkpoint into a folder that Ironwok and transformers load",
         zh="把公开发布的 RoFormerV2 权重转换成 Ironwok 和 transformers 能加载的文件夹",
     ),
+    CommandEntry(
+        "home",
+        en="Control a projector by words, remotes, MQTT and HTTP, with its plug and its keys",
+        zh="用语音文字、遥控器、MQTT 和 HTTP 控制投影仪，包括插座和按键",
+        commands=(
+            CommandEntry(
+                "run",
+                en="Run the daemon of a room: listen everywhere, act, keep a journal",
+                zh="运行守护进程：接收各路指令，执行并记日志",
+            ),
+            CommandEntry(
+                "say",
+                en="Understand one sentence and do it",
+                zh="理解一句话并执行",
+            ),
+            CommandEntry(
+                "learn",
+                en="Show the codes of a remote and bind them to actions in the file",
+                zh="显示遥控器的编码，并在配置文件中绑定动作",
+            ),
+            CommandEntry(
+                "check",
+                en="Test every way out and say what to fix",
+                zh="检查每一条输出途径，并说明怎样修好",
+            ),
+            CommandEntry(
+                "pair",
+                en="Pair with a projector that speaks the Android TV remote protocol",
+                zh="与支持 Android TV 遥控协议的投影仪配对",
+            ),
+            CommandEntry(
+                "simulate",
+                en="Run a simulated projector and plug, to try everything without hardware",
+                zh="运行模拟的投影仪和插座，没有硬件也能试用",
+            ),
+        ),
+    ),
 )
 _ENTRIES = {entry.name: entry for entry in COMMANDS}
 
@@ -109,27 +149,52 @@ class Command(TyperCommand):
 
 
 class CommandList(TyperGroup):
-    """The commands of `COMMANDS`, each imported when it is first needed."""
+    """The commands of `COMMANDS`, or of one entry of it, each imported when it is first needed."""
+
+    entries: tuple[CommandEntry, ...] = COMMANDS
+    parent = ""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(_ENTRIES)
+        return [entry.name for entry in self.entries]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return build_command(cmd_name) if cmd_name in _ENTRIES else None
+        known = cmd_name in self.list_commands(ctx)
+        return build_command(f"{self.parent} {cmd_name}".strip()) if known else None
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         with _ending_quietly():
-            print_group_help(self, ctx, [(entry.name, entry.summary) for entry in COMMANDS])
+            print_group_help(self, ctx, [(entry.name, entry.summary) for entry in self.entries])
 
 
 def build_command(name: str) -> Any:
-    """Import the module of a command and make the command of its function."""
-    attribute = name.replace("-", "_")
+    """Import the module of a command and make the command of its function. "home say" is `say` of `home`."""
+    first, _, rest = name.partition(" ")
+    entry = _ENTRIES[first]
+    if rest:
+        entry = next(one for one in entry.commands if one.name == rest)
+    if entry.commands:
+        return _build_group(entry)
+    attribute = name.replace("-", "_").replace(" ", "_")
     module = import_module(f"ironwok.cli.{attribute}")
     about = getattr(module, "about", None)
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    single.command(name, cls=Command, help=about() if about else _ENTRIES[name].summary)(getattr(module, attribute))
+    single.command(entry.name, cls=Command, help=about() if about else entry.summary)(getattr(module, attribute))
     return typer.main.get_command(single)
+
+
+def _build_group(entry: CommandEntry) -> Any:
+    """A command that only has others."""
+    group = type("Group", (CommandList,), {"entries": entry.commands, "parent": entry.name})
+    app = typer.Typer(
+        name=entry.name,
+        cls=group,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help=entry.summary,
+        no_args_is_help=True,
+    )
+    app.callback()(lambda: None)
+    return typer.main.get_command(app)
 
 
 def build_app() -> Any:

@@ -40,9 +40,10 @@ def classify(
             metavar="A,B,C",
             show_default=False,
             help=t(
-                en="The labels, separated by commas; or @FILE with one label a line, or in JSON: a list, label → words "
-                "for the template, or a tree.",
-                zh="标签，用逗号隔开；也可以用 @文件：每行一个标签，或 JSON（列表、“标签→句式用词”、多级标签）。",
+                en="The labels, separated by commas or semicolons (also 、，；); or @FILE with one label a line, or in "
+                "JSON: a list, label → words for the template, or a tree.",
+                zh="标签，用逗号、顿号或分号隔开；也可以用 @文件：每行一个标签，"
+                "或 JSON（列表、“标签→句式用词”、多级标签）。",
             ),
         ),
     ],
@@ -131,6 +132,14 @@ def classify(
             ),
         ),
     ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            "--encoding",
+            metavar="NAME",
+            help=t(en="Encoding of the input (default: detected).", zh="输入的编码（默认自动判断）。"),
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -186,7 +195,7 @@ def classify(
         raise InputError("--resume goes on with a file: name it with --out")
     if estimate and file == "-":
         raise InputError("--estimate needs all texts beforehand: name a file instead of -")
-    chosen = read_labels(labels)
+    chosen = read_labels(labels, separator=separator)
     label_set = parse_labels(chosen, separator=separator, at_least=1 if multi_label else 2)
     options: dict[str, Any] = {
         "labels": chosen,
@@ -198,7 +207,7 @@ def classify(
         "shortlist": shortlist,
     }
     settings = options | {"model": model, "scorer": scorer, "dtype": dtype}
-    lines = read_lines(file, text_field=text_field, on_skip=_report)
+    lines = read_lines(file, text_field=text_field, encoding=encoding, on_skip=_report, on_note=_note)
     with ResultFile(out, settings=settings, resume=resume, overwrite=overwrite, dry=estimate) as results:
         rest = results.without_done(lines)
         if file != "-":
@@ -258,7 +267,7 @@ def _classify(classifier: Any, lines: Any, options: dict[str, Any], results: Any
         warnings.simplefilter("always", IronwokWarning)
         try:
             answer = partial(classifier.classify_iter, **options, progress=shown)
-            for line, result in with_answers(lines, answer):
+            for line, result in with_answers(lines, answer, on_wait=results.flush):
                 results.write(line, result)
                 written += 1
         except KeyboardInterrupt:
@@ -281,6 +290,12 @@ def _report(reason: str) -> None:
     from ironwok.cli.console import say
 
     say(t(en=f"skipped: {reason}", zh=f"跳过：{reason}"), style="yellow")
+
+
+def _note(message: str) -> None:
+    from ironwok.cli.console import say
+
+    say(message, style="yellow")
 
 
 def _say_warnings(caught: Any) -> None:

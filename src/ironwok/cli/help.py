@@ -6,7 +6,7 @@ words can only be replaced through private names; a page is forty lines, so we s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -34,8 +34,8 @@ def print_command_help(command: Any, ctx: Any) -> None:
     )
 
 
-def print_group_help(group: Any, ctx: Any, commands: Iterable[tuple[str, str]]) -> None:
-    """The page of the whole program: usage, what it is, its commands, the options that work everywhere."""
+def print_group_help(group: Any, ctx: Any, commands: Sequence[tuple[str, str]]) -> None:
+    """The page of the program, or of a command with commands of its own: usage, what it is, commands, options."""
     options = [(_declared(option), _explained(option)) for option in group.get_params(ctx)]
     _print_page(
         f"{ctx.command_path} {t(en='COMMAND [OPTIONS]', zh='命令 [选项]')}",
@@ -43,7 +43,7 @@ def print_group_help(group: Any, ctx: Any, commands: Iterable[tuple[str, str]]) 
         [(t(en="Commands", zh="命令"), list(commands)), (t(en="Options", zh="选项"), options)],
     )
     more = t(en="One command in detail: ", zh="某个命令的详细用法：")
-    out().print(Text.assemble((more, "dim"), (f"{ctx.command_path} read --help", "bold")))
+    out().print(Text.assemble((more, "dim"), (f"{ctx.command_path} {commands[0][0]} --help", "bold")))
 
 
 def _print_page(usage: str, about: str, sections: list[tuple[str, list[tuple[str, str]]]]) -> None:

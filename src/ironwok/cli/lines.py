@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections import deque
@@ -11,10 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from ironwok.errors import EncodingError, InputError, LabelError, OutputError, UnsupportedFormatError
+from ironwok.errors import (
+    EmptyDocumentError,
+    EncodingError,
+    InputError,
+    LabelError,
+    OutputError,
+    UnsupportedFormatError,
+)
 
-_RECORDS = (".jsonl", ".json", ".csv", ".tsv")
+_RECORDS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 _DOCUMENTS = (".md", ".markdown", ".html", ".htm", ".pdf", ".docx")
+
+# What people type between labels; a sign that separates the steps of a path does not separate labels.
+_BETWEEN_LABELS = ",，、;；"
+_LINE_END = re.compile("\r\n|\r|\n")
 
 # A result counts as written when it is on the disk; to ask the disk for every single one would cost too much.
 _MOST_WAITING = 64
@@ -39,10 +51,14 @@ class Line:
     id: Any = None
 
 
-def read_labels(given: str) -> Any:
-    """The labels as typed, or those of "@FILE": one a line, or whatever a .json file holds. Raises LabelError."""
+def read_labels(given: str, *, separator: str | None = None) -> Any:
+    """The labels as typed, or those of "@FILE": one a line, or whatever a .json file holds. Raises LabelError.
+
+    separator: what separates the steps of a label such as "体育/足球", where labels are paths.
+    """
     if not given.startswith("@"):
-        return given
+        between = "".join(sign for sign in _BETWEEN_LABELS if sign not in (separator or ""))
+        return [name.strip() for name in re.split(f"[{between}]", given) if name.strip()]
     file = Path(given[1:])
     text = _decoded(file)
     if file.suffix.lower() != ".json":
@@ -53,21 +69,33 @@ def read_labels(given: str) -> Any:
         raise LabelError(f"{file}, line {error.lineno}: no JSON ({error.msg})") from error
 
 
-def read_lines(file: str, *, text_field: str | None, on_skip: Callable[[str], None]) -> Iterator[Line]:
+def read_lines(
+    file: str,
+    *,
+    text_field: str | None,
+    on_skip: Callable[[str], None],
+    on_note: Callable[[str], None] | None = None,
+    encoding: str | None = None,
+) -> Iterator[Line]:
     """The texts of a file or of standard input ("-"), blank lines left out.
 
     text_field: the key or column of the text in .jsonl, .json, .csv and .tsv files.
     on_skip: told of every record that cannot be used, by file and line; the rest goes on.
+    on_note: told of every line with broken bytes, which stand in its text as U+FFFD.
+    encoding: None detects it.
     Raises UnreadableDocumentError, UnsupportedFormatError or InputError.
     """
+    note = on_note or (lambda _: None)
     if file == "-":
         if text_field is not None:
             raise InputError("--text-field is for .jsonl and .csv files; standard input is read line by line")
-        return _lines_of_standard_input(on_skip)
+        from ironwok.cli.standard_input import StandardInput
+
+        return StandardInput(encoding=encoding, on_skip=on_skip, on_note=note)
     path = Path(file)
     suffix = path.with_suffix("").suffix if path.suffix.lower() in (".gz", ".bz2", ".xz", ".zst") else path.suffix
     if suffix.lower() in _RECORDS:
-        return _records(path, text_field, on_skip)
+        return _records(path, text_field, encoding, on_skip, note)
     if suffix.lower() in _DOCUMENTS or path.is_dir():
         kind = "a folder" if path.is_dir() else f"a {suffix} document"
         raise UnsupportedFormatError(
@@ -75,49 +103,59 @@ def read_lines(file: str, *, text_field: str | None, on_skip: Callable[[str], No
         )
     if text_field is not None:
         raise InputError(f"--text-field is for .jsonl and .csv files; {path} is read line by line")
-    return _lines(path, on_skip)
+    return _lines(path, encoding, on_skip, note)
 
 
-def _lines(path: Path, on_skip: Callable[[str], None]) -> Iterator[Line]:
+def said_of(place: str, line: int, replaced: int) -> str:
+    """What to tell about a line with broken bytes."""
+    if replaced == 1:
+        return f"{place}, line {line}: a broken byte sequence is read as U+FFFD"
+    return f"{place}, line {line}: {replaced} broken byte sequences are read as U+FFFD"
+
+
+def _lines(
+    path: Path, encoding: str | None, on_skip: Callable[[str], None], on_note: Callable[[str], None]
+) -> Iterator[Line]:
     from ironwok.text.formats.files import read_lines as decoded_lines
     from ironwok.text.formats.values import ReadOptions
 
-    for number, decoded in decoded_lines(path, ReadOptions()):
+    returns = 0  # line ends that are a carriage return alone: old files of Macs have no others
+    for number, decoded in decoded_lines(path, ReadOptions(encoding=encoding)):
         if isinstance(decoded, EncodingError):
-            on_skip(f"{path}, line {number}: {decoded}")
-        elif text := decoded.text.strip():
-            yield Line(number, text)
+            on_skip(f"{path}, line {number + returns}: {decoded}")
+            continue
+        if decoded.replaced:
+            on_note(said_of(str(path), number + returns, decoded.replaced))
+        whole = decoded.text.removesuffix("\n").removesuffix("\r")
+        for place, part in enumerate(_LINE_END.split(whole)):
+            returns += place > 0
+            if text := part.strip():
+                yield Line(number + returns, text)
 
 
-def _lines_of_standard_input(on_skip: Callable[[str], None]) -> Iterator[Line]:
-    from ironwok.text.encodings import decode
-
-    for number, data in enumerate(sys.stdin.buffer, 1):
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            try:
-                text = decode(data, name=f"line {number} of standard input").text
-            except EncodingError as error:
-                on_skip(str(error))
-                continue
-        if text := text.strip():
-            yield Line(number, text)
-
-
-def _records(path: Path, text_field: str | None, on_skip: Callable[[str], None]) -> Iterator[Line]:
+def _records(
+    path: Path,
+    text_field: str | None,
+    encoding: str | None,
+    on_skip: Callable[[str], None],
+    on_note: Callable[[str], None],
+) -> Iterator[Line]:
     from ironwok.errors import DocumentError
     from ironwok.text.documents import ReadOptions, Skip, read_file
 
-    for item in read_file(path, options=ReadOptions(text_field=text_field)):
+    for item in read_file(path, options=ReadOptions(text_field=text_field, encoding=encoding)):
         if isinstance(item, Skip):
-            if item.record is None and item.line is None:
+            is_whole = item.record is None and item.line is None
+            if is_whole and not isinstance(item.error, EmptyDocumentError):
                 # the file as a whole, not one record of it
                 error: DocumentError = item.error
                 raise error
             on_skip(item.reason)
-        else:
-            yield Line(item.line or (item.record or 0) + 1, item.text, item.metadata.get("id"))
+            continue
+        number = item.line or (item.record or 0) + 1
+        if item.replaced:
+            on_note(said_of(str(path), number, item.replaced))
+        yield Line(number, item.text, item.metadata.get("id"))
 
 
 def _decoded(path: Path) -> str:
@@ -127,26 +165,55 @@ def _decoded(path: Path) -> str:
     return read_text(path, ReadOptions()).text
 
 
+class _Texts(Iterator[str]):
+    """The texts of lines, which are remembered until their answers come.
+
+    on_wait: called before a line is asked for, which may take long to come.
+    """
+
+    def __init__(self, lines: Iterable[Line], on_wait: Callable[[], None]) -> None:
+        self._lines = iter(lines)
+        self._on_wait = on_wait
+        self._source_pauses: Callable[[], bool] | None = getattr(lines, "pauses", None)
+        self.ahead: deque[Line] = deque()
+
+    def __next__(self) -> str:
+        self._on_wait()
+        line = next(self._lines)
+        self.ahead.append(line)
+        return line.text
+
+    def pauses(self) -> bool:
+        """Whether the next line is yet to come."""
+        return self._source_pauses is not None and self._source_pauses()
+
+
+class _CountedTexts(_Texts):
+    """Texts of which it is known how many there are."""
+
+    def __init__(self, lines: list[Line], on_wait: Callable[[], None]) -> None:
+        super().__init__(lines, on_wait)
+        self._count = len(lines)
+
+    def __len__(self) -> int:
+        return self._count
+
+
 def with_answers(
-    lines: Iterable[Line], answer: Callable[[Iterable[str]], Iterable[AnswerT]]
+    lines: Iterable[Line],
+    answer: Callable[[Iterable[str]], Iterable[AnswerT]],
+    *,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Line, AnswerT]]:
     """Each line with its answer, as the answers come.
 
-    answer: makes one answer for each text, in order. It is handed a list where the lines are one, so that it knows
-    how many there are, else a stream, from which it may take some texts ahead of its answers.
+    answer: makes one answer for each text, in order; it may take some texts ahead of its answers. What it is handed
+    has a length where the lines are a list, and a method ``pauses``, which tells whether the next text is yet to come.
+    on_wait: called whenever ``answer`` asks for another text: all answers that were given by then have been passed on.
     """
-    if isinstance(lines, list):
-        yield from zip(lines, answer([line.text for line in lines]), strict=True)
-        return
-    ahead: deque[Line] = deque()
-
-    def texts() -> Iterator[str]:
-        for line in lines:
-            ahead.append(line)
-            yield line.text
-
-    for result in answer(texts()):
-        yield ahead.popleft(), result
+    texts = _CountedTexts(lines, on_wait) if isinstance(lines, list) else _Texts(lines, on_wait)
+    for result in answer(texts):
+        yield texts.ahead.popleft(), result
 
 
 class ResultFile:

@@ -49,8 +49,9 @@ def read(
             "-l",
             metavar="A,B,C",
             help=t(
-                en="The labels, separated by commas; or @FILE with one label a line, or .json.",
-                zh="标签，用逗号隔开；也可以用 @文件，每行一个标签，或 .json。",
+                en="The labels, separated by commas or semicolons (also 、，；); or @FILE with one label a line, or "
+                ".json.",
+                zh="标签，用逗号、顿号或分号隔开；也可以用 @文件，每行一个标签，或 .json。",
             ),
         ),
     ] = None,
@@ -259,7 +260,7 @@ def read(
         try:
             report = read_documents(
                 paths,
-                labels=None if labels is None else read_labels(labels),
+                labels=None if labels is None else read_labels(labels, separator=separator),
                 schema=schema,
                 event_model=event_model,
                 ask=ask or None,

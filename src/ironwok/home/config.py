@@ -243,9 +243,8 @@ def _check(home: HomeConfig, source: str) -> None:
     webhook = home.webhook
     if webhook is not None:
         if len(webhook.token.get_secret_value()) < SHORTEST_TOKEN:
-            raise ConfigError(
-                f"{source}: webhook.token is shorter than {SHORTEST_TOKEN} characters; make one with: openssl rand -hex 24"
-            )
+            hint = "make one with: openssl rand -hex 24"
+            raise ConfigError(f"{source}: webhook.token is shorter than {SHORTEST_TOKEN} characters; {hint}")
         if (webhook.certificate is None) != (webhook.key is None):
             raise ConfigError(f"{source}: webhook: certificate and key go together")
     for where in ("bindings", "phrases"):

@@ -49,7 +49,7 @@ class Home:
     ) -> None:
         self.config = config
         self._understander = understander or make_understander(config)
-        self._tell = tell
+        self.tell = tell
         self._lock = take_room(config)
         try:
             self.room = build_room(config)
@@ -94,7 +94,7 @@ class Home:
                 key=None if part.key is None else config.path(part.key),
             )
             await self.webhook.start()
-            self._tell(f"webhook: {part.host}:{self.webhook.port}")
+            self.tell(f"webhook: {part.host}:{self.webhook.port}")
         for kind, paths in (("lirc", config.remotes.lirc), ("evdev", config.remotes.evdev)):
             for path in paths:
                 reader = RemoteReader(config.path(path), kind, self.press, grab=config.remotes.grab)
@@ -132,12 +132,12 @@ class Home:
                 return await self._perform(parse_command(command, origin=origin), wait)
         understood = await asyncio.to_thread(self._understander.understand, text)
         if understood.command is None:
-            self._tell(f"{origin}: {text!r}: {understood.reason}")
+            self.tell(f"{origin}: {text!r}: {understood.reason}")
             number = self.planner.journal.asked({"text": text, "origin": origin})
             self.planner.journal.note(number, "ended", ending="failed", reason=understood.reason)
             return understood.to_dict()
         command = understood.command
-        self._tell(f"{origin}: {text!r}: {command} ({understood.score:.2f})")
+        self.tell(f"{origin}: {text!r}: {command} ({understood.score:.2f})")
         command = Command(command.action, command.steps, command.source, command.minutes, origin)
         return understood.to_dict() | await self._perform(command, wait)
 
@@ -166,7 +166,7 @@ class Home:
         return state_of(await self.planner.look(), self.planner.scene)
 
     def _after(self, outcome: Outcome) -> None:
-        self._tell(f"{outcome.command}: {outcome.ending}: {outcome.reason}")
+        self.tell(f"{outcome.command}: {outcome.ending}: {outcome.reason}")
         if self._bemfa is not None:
             self._bemfa.follow(outcome)
         if self.config.mqtt is not None:

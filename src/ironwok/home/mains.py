@@ -69,7 +69,8 @@ class Mains:
     async def cut(self, *, returns: bool, before: Callable[[], None] = lambda: None) -> None:
         """Switch off, if every look for ``idle_seconds`` says that the projector does not run.
 
-        returns: it is meant to come on again soon. before: called right before the plug is told, to note it. One attempt: a repetition would act on an old reading.
+        returns: it is meant to come on again soon. before: called right before the plug is told, to note it.
+        One attempt: a repetition would act on an old reading.
         Raises MainsHeldError where the proof fails, WayError where the plug does not obey.
         """
         settings = self._settings

@@ -45,7 +45,7 @@ class PlannerSettings:
 class Planner:
     """Plans on the running loop's clock.
 
-    ways: all ways out, by any of which a command may go. plug, probe: what can be seen and switched; either may be None.
+    ways: all ways out, by any of which a command may go. plug, probe: what can be seen and switched; both may be None.
     dry_run: look, decide and say what would be sent, and send nothing.
     """
 

@@ -16,7 +16,36 @@ LIRC_RECORD = struct.Struct("=QHHIQ")
 EVDEV_RECORD = struct.Struct("@llHHi")
 
 # enum rc_proto, in its order
-RC_PROTOCOLS = ["unknown", "other", "rc5", "rc5x_20", "rc5_sz", "jvc", "sony12", "sony15", "sony20", "nec", "necx", "nec32", "sanyo", "mce_kbd", "mce_mse", "rc6_0", "rc6_6a_20", "rc6_6a_24", "rc6_6a_32", "rc6_mce", "sharp", "xmp", "cec", "imon", "rcmm12", "rcmm24", "rcmm32", "xbox_dvd"]
+RC_PROTOCOLS = [
+    "unknown",
+    "other",
+    "rc5",
+    "rc5x_20",
+    "rc5_sz",
+    "jvc",
+    "sony12",
+    "sony15",
+    "sony20",
+    "nec",
+    "necx",
+    "nec32",
+    "sanyo",
+    "mce_kbd",
+    "mce_mse",
+    "rc6_0",
+    "rc6_6a_20",
+    "rc6_6a_24",
+    "rc6_6a_32",
+    "rc6_mce",
+    "sharp",
+    "xmp",
+    "cec",
+    "imon",
+    "rcmm12",
+    "rcmm24",
+    "rcmm32",
+    "xbox_dvd",
+]
 
 LIRC_FLAG_TOGGLE = 1
 LIRC_FLAG_REPEAT = 2

@@ -123,5 +123,3 @@ def remote_problem(error: OSError) -> str:
     if error.errno in (errno.ENOTTY, errno.EINVAL):
         return "it does not decode: enable a protocol with ir-keytable -p nec,rc-5,rc-6"
     return error.strerror or str(error)
-
-

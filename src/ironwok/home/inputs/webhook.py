@@ -53,7 +53,12 @@ class Webhook:
     async def start(self) -> None:
         """Listen. Raises HomeError where the address is taken. ``port`` is the real one afterwards."""
         web = _web()
-        app = web.Application(client_max_size=MOST_BODY, middlewares=[web.middleware(self._guard)])
+
+        @web.middleware
+        async def guard(request: Any, handler: Any) -> Any:
+            return await self._guard(request, handler)
+
+        app = web.Application(client_max_size=MOST_BODY, middlewares=[guard])
         app.router.add_get("/state", self._get_state)
         for path in self._calls:
             app.router.add_post(path, self._post)
@@ -69,7 +74,9 @@ class Webhook:
             await site.start()
         except OSError as error:
             await self._runner.cleanup()
-            raise HomeError(f"the webhook cannot listen on {self.host}:{self.port}: {error.strerror or error}") from error
+            raise HomeError(
+                f"the webhook cannot listen on {self.host}:{self.port}: {error.strerror or error}"
+            ) from error
         self.port = self._runner.addresses[0][1]
 
     async def close(self) -> None:
@@ -122,3 +129,37 @@ def _web() -> Any:
     except ImportError:
         raise MissingExtraError("home", feature="the webhook") from None
     return web
+
+
+async def ask_daemon(part: Any, text: str) -> dict[str, Any]:
+    """Let the daemon that has the room do it, over its webhook. part: [webhook] of the configuration.
+
+    Raises HomeError where it does not answer.
+    """
+    try:
+        import aiohttp
+    except ImportError:
+        raise MissingExtraError("home", feature="talking to the daemon") from None
+    secure = part.certificate is not None
+    url = f"{'https' if secure else 'http'}://{_reachable(part.host)}:{part.port}/say"
+    headers = {"Authorization": f"Bearer {part.token.get_secret_value()}"}
+    # our own certificate, on our own machine: its name is not ours to check
+    context = ssl.create_default_context(cafile=part.certificate) if secure else None
+    if context is not None:
+        context.check_hostname = False
+    timeout = aiohttp.ClientTimeout(total=600)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(url, json={"text": text}, headers=headers, ssl=context or True) as response,
+        ):
+            answer = await response.json()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise HomeError(f"a daemon has this room, but its webhook does not answer: {error}") from error
+    if "error" in answer:
+        raise HomeError(f"the daemon: {answer['error']}")
+    return answer
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104

@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from ironwok.home.understanding.slots import normalize
 
-BUCKETS = 1 << 15
-
 # what is said out of politeness, or to the speaker; it tells nothing
-_FILLERS_ZH = re.compile(r"^(?:小爱同学|小爱|喂|嘿|劳驾|那就|好了|现在|麻烦你?|请你?|帮我|帮忙|给我|能不能|可不可以|你)+|(?:谢谢|好吗|好不好|行吗|可以吗|呗|啦|嘛|吧)+$")  # fmt: skip
+_FILLERS_ZH = re.compile(
+    r"^(?:小爱同学|小爱|喂|嘿|劳驾|那就|好了|现在|麻烦你?|请你?|帮我|帮忙|给我|能不能|可不可以|你)+"
+    r"|(?:谢谢|好吗|好不好|行吗|可以吗|呗|啦|嘛|吧)+$"
+)
 _FILLERS_EN = re.compile(
-    r"^(?:(?:hey|ok|please|now|just|kindly|can you|could you|would you|will you|go ahead and|i(?:'d| would) like (?:you )?to"
-    r"|i want (?:you )?to|let's)\s+)+|(?:\s+(?:please|thanks|thank you|for me|would you|will you))+$"
+    r"^(?:(?:hey|ok|please|now|just|kindly|can you|could you|would you|will you|go ahead and"
+    r"|i(?:'d| would) like (?:you )?to|i want (?:you )?to|let's)\s+)+"
+    r"|(?:\s+(?:please|thanks|thank you|for me|would you|will you))+$"
 )
 _TOKENS = re.compile(r"[a-z']+|\d+|[^\W\d_]")
 _NUMBERS = re.compile(r"\d+|[一二两三四五六七八九十百]+(?=格|下|档|挡|级|步|次|个|分|小时|项|行)")
@@ -30,8 +32,8 @@ def tokens_of(text: str) -> list[str]:
     return _TOKENS.findall(_NUMBERS.sub(" 0 ", text))
 
 
-def features_of(tokens: list[str]) -> NDArray[np.int64]:
-    """Buckets of the n-grams of one sentence, sorted, each once."""
+def features_of(tokens: list[str]) -> NDArray[np.uint32]:
+    """CRC-32 of the n-grams of one sentence, sorted, each once."""
     marked = ["^", *("#" if token.isdigit() else token for token in tokens), "$"]
     grams = {
         f"{size} {' '.join(marked[start : start + size])}"
@@ -43,5 +45,4 @@ def features_of(tokens: list[str]) -> NDArray[np.int64]:
             # a word that was misheard or inflected still shares pieces
             framed = f"<{token}>"
             grams |= {f"p {framed[start : start + 4]}" for start in range(len(framed) - 3)}
-    buckets = {zlib.crc32(gram.encode("utf-8")) % BUCKETS for gram in grams}
-    return np.array(sorted(buckets), dtype=np.int64)
+    return np.array(sorted({zlib.crc32(gram.encode("utf-8")) for gram in grams}), dtype=np.uint32)

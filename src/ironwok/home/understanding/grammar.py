@@ -16,56 +16,52 @@ from ironwok.home.actions import Action
 REFUSE = "refuse"
 
 _LISTS: Mapping[str, Sequence[str]] = {
-    "machine": "投影|投影仪|投影机|极米|机器|投影设备|投影仪器|家里的投影|客厅的投影|卧室投影".split("|"),
-    "hey": [""] * 8 + "小爱同学|小爱|请|请你|帮我|帮忙|麻烦|麻烦你|给我|能不能|可以|可不可以|来|那就|现在|快|赶紧|马上|你|我要|我想|好了|喂|劳驾".split("|"),
-    "end": [""] * 9 + "吧|一下|好吗|好不好|行吗|谢谢|呗|啊|了|嘛|可以吗|啦".split("|"),
+    "machine": ["投影", "投影仪", "投影机", "极米", "机器", "投影设备", "投影仪器", "家里的投影", "客厅的投影", "卧室投影"],
+    "hey": [""] * 8 + ["小爱同学", "小爱", "请", "请你", "帮我", "帮忙", "麻烦", "麻烦你", "给我", "能不能", "可以", "可不可以", "来", "那就", "现在", "快", "赶紧", "马上", "你", "我要", "我想", "好了", "喂", "劳驾"],
+    "end": [""] * 9 + ["吧", "一下", "好吗", "好不好", "行吗", "谢谢", "呗", "啊", "了", "嘛", "可以吗", "啦"],
     "polite": [""] * 8
-    + "please |can you |could you |hey |ok |now |would you |just |can you please |I want to |let's |go ahead and |kindly |i'd like to ".split("|"),
-    "thanks": [""] * 8 + " please| now| thanks| thank you| for me| for a second| for a moment| would you| okay".split("|"),
-    "n": "一|两|三|四|五|六|七|八|九|十|1|2|3|4|5|6|8|10".split("|"),
-    "num": "one|two|three|four|five|six|seven|eight|ten|1|2|3|4|5|6".split("|"),
-    "unit": "格|下|档|级|步|次|个|个格|挡|度".split("|"),
-    "times": "times|steps|notches|levels|clicks|more".split("|"),
-    "sound": "声音|音量|声|音|喇叭声|扬声器音量|外放|投影的声音|投影音量|电影声音|这声音".split("|"),
-    "sounden": "volume|sound|audio|the volume|the sound|the audio|the projector volume|the speakers".split("|"),
-    "few": "一点|点|点儿|一些|些|一点点|一丢丢|许多|很多|不少|一截|一下|".split("|"),
-    "film": "电影|片子|视频|影片|电视剧|这一集|节目|画面|动画片|剧|".split("|"),
-    "filmen": "movie|film|video|show|episode|playback|picture|stream|it|this".split("|"),
-    "wait": "十分钟|20分钟|三十分钟|半小时|半个小时|一小时|一个小时|一个半小时|两小时|两个小时|三个小时|四十五分钟|5分钟|一刻钟|90分钟|十五分钟|二十五分钟|40分钟".split("|"),
-    "waiten": "ten minutes|20 minutes|half an hour|an hour|one hour|two hours|45 minutes|fifteen minutes|a quarter of an hour|thirty minutes|ninety minutes|three hours|5 minutes".split("|"),
-    "src": "HDMI1|HDMI2|HDMI 1|HDMI 2|hdmi一|hdmi二|HDMI三|HDMI 3|USB|usb|U盘|优盘|HDMI|AV|电脑信号|游戏机|机顶盒".split("|"),
-    "srcen": "HDMI 1|HDMI 2|hdmi one|hdmi two|HDMI1|HDMI2|hdmi three|USB|usb|the usb stick|hdmi 3".split("|"),
-    "device": (
-        "灯|客厅的灯|卧室灯|台灯|空调|电视|电视机|窗帘|电脑|手机|音箱|音响|风扇|加湿器|热水器|电饭煲|洗衣机|扫地机器人|门锁|车库门|空气净化器|"
-        "油烟机|暖气|地暖|冰箱|微波炉|烤箱|门|窗户|插座|路由器|摄像头|吸顶灯|落地灯|灯带|浴霸|新风|净水器|投屏软件|蓝牙耳机|收音机|平板|笔记本|洗碗机|马桶|鱼缸|闹钟|电风扇|晾衣架"
-    ).split("|"),
-    "deviceen": (
-        "light|kitchen light|lights|lamp|bedroom lamp|tv|television|air conditioner|ac|heater|heating|fan|thermostat|blinds|curtains|"
-        "oven|vacuum|robot vacuum|washing machine|door|garage door|phone|computer|laptop|speaker|stereo|radio|camera|alarm|router|coffee machine|"
-        "humidifier|dishwasher|sprinkler|printer|car|shower|tablet|fireplace|kettle"
-    ).split("|"),
-    "who": "他|她|我妈|小明|老师|邻居|孩子|你|我们|爸爸|有人|谁|朋友|隔壁|我".split("|"),
-    "when": "昨天|昨晚|上周|前天|刚才|去年|早上|上个月|那天|下周|明天|今天".split("|"),
-    "song": "一首歌|轻音乐|周董的歌|儿歌|摇滚|古典音乐|民谣|这首曲子|流行歌曲|评书|相声|广播|新闻|有声书|故事|钢琴曲|中央一台|湖南卫视|体育频道|足球比赛|动漫|纪录片|韩剧|武侠片|美剧|春晚|NBA|球赛".split("|"),
-    "place": "北京|上海|公司|机场|火车站|学校|超市|医院|广州|家|公园|银行|加油站|酒店|厕所|地铁站|动物园".split("|"),
-    "app": "微信|淘宝|浏览器|地图|相机|计算器|日历|支付宝|抖音|邮箱|游戏|百度|设置里的蓝牙|音乐软件|网易云|腾讯视频|知乎|京东|滴滴".split("|"),
-    "dish": "红烧肉|番茄炒蛋|鱼香肉丝|饺子|蛋糕|牛排|粥|面条|排骨|火锅|豆腐|土豆丝|寿司|奶茶|花生|茄子|鸡翅|糖醋鱼".split("|"),
-    "what": "天气|股票|汇率|路况|空气质量|新闻|彩票|比分|火车票|机票|快递|日程|电费|房价|油价|作业|成绩|航班|酒店|节目单|公交|菜价".split("|"),
-    "name": "李雷|王芳|妈妈|老板|张三|客户|同事|小李|外婆|房东|快递员|刘老师|哥哥".split("|"),
-    "verb": "买|修|借|卖|换|装|擦|搬|挑|推荐|比较|设计|拍|画|写|背|学|研究|介绍|讲|唱|做|找|订|查|算|翻译".split("|"),
-    "chat": (
-        "你好|你是谁|晚安|早安|再见|谢谢|哈哈|嗯|啊|哦|好的|行|对|不对|那个|这个|什么|为什么|怎么办|真的吗|是吗|算你厉害|你真聪明|我饿了|我累了|好无聊|好冷|好热|有点困|你几岁|你在干嘛|"
-        "我喜欢你|生日快乐|新年好|下雨了|天黑了|肚子疼|头疼|我回来了|吃饭了|没事|随便|等等|等一会儿|再说|就那样|你觉得呢|怎么回事|呃|额|这|那|啥|咋了|有人吗|在吗|你听得见吗|别说话|闭嘴|太好了|糟糕"
-    ).split("|"),
-    "chaten": (
-        "hello|hi|good night|good evening|thanks a lot|who are you|how are you|i am hungry|i am tired|what|why|yes|no|okay|hmm|uh|well|you know|"
-        "are you there|i love you|happy birthday|it is raining|that is funny|nice|never heard of it|whatever|shut up|what's your name|can you hear me|"
-        "is anyone home|i'm cold|it's late|sorry|bye|see you|really|so what|maybe|the thing|this one here is nice|hold my beer"
-    ).split("|"),
+    + ["please ", "can you ", "could you ", "hey ", "ok ", "now ", "would you ", "just ", "can you please ", "I want to ", "let's ", "go ahead and ", "kindly ", "i'd like to "],
+    "thanks": [""] * 8 + [" please", " now", " thanks", " thank you", " for me", " for a second", " for a moment", " would you", " okay"],
+    "n": ["一", "两", "三", "四", "五", "六", "七", "八", "九", "十", "1", "2", "3", "4", "5", "6", "8", "10"],
+    "num": ["one", "two", "three", "four", "five", "six", "seven", "eight", "ten", "1", "2", "3", "4", "5", "6"],
+    "unit": ["格", "下", "档", "级", "步", "次", "个", "个格", "挡", "度"],
+    "times": ["times", "steps", "notches", "levels", "clicks", "more"],
+    "sound": ["声音", "音量", "声", "音", "喇叭声", "扬声器音量", "外放", "投影的声音", "投影音量", "电影声音", "这声音"],
+    "sounden": ["volume", "sound", "audio", "the volume", "the sound", "the audio", "the projector volume", "the speakers"],
+    "few": ["一点", "点", "点儿", "一些", "些", "一点点", "一丢丢", "许多", "很多", "不少", "一截", "一下", ""],
+    "film": ["电影", "片子", "视频", "影片", "电视剧", "这一集", "节目", "画面", "动画片", "剧", ""],
+    "filmen": ["movie", "film", "video", "show", "episode", "playback", "picture", "stream", "it", "this"],
+    "wait": ["十分钟", "20分钟", "三十分钟", "半小时", "半个小时", "一小时", "一个小时", "一个半小时", "两小时", "两个小时", "三个小时", "四十五分钟", "5分钟", "一刻钟", "90分钟", "十五分钟", "二十五分钟", "40分钟"],
+    "waiten": ["ten minutes", "20 minutes", "half an hour", "an hour", "one hour", "two hours", "45 minutes", "fifteen minutes", "a quarter of an hour", "thirty minutes", "ninety minutes", "three hours", "5 minutes"],
+    "src": ["HDMI1", "HDMI2", "HDMI 1", "HDMI 2", "hdmi一", "hdmi二", "HDMI三", "HDMI 3", "USB", "usb", "U盘", "优盘", "HDMI", "AV", "电脑信号", "游戏机", "机顶盒"],
+    "srcen": ["HDMI 1", "HDMI 2", "hdmi one", "hdmi two", "HDMI1", "HDMI2", "hdmi three", "USB", "usb", "the usb stick", "hdmi 3"],
+    "device": ["灯", "客厅的灯", "卧室灯", "台灯", "空调", "电视", "电视机", "窗帘", "电脑", "手机", "音箱", "音响", "风扇", "加湿器", "热水器", "电饭煲", "洗衣机", "扫地机器人", "门锁", "车库门", "空气净化器", "油烟机", "暖气", "地暖", "冰箱", "微波炉", "烤箱", "门", "窗户", "插座", "路由器", "摄像头", "吸顶灯", "落地灯", "灯带", "浴霸", "新风", "净水器", "投屏软件", "蓝牙耳机", "收音机", "平板", "笔记本", "洗碗机", "马桶", "鱼缸", "闹钟", "电风扇", "晾衣架"],
+    "deviceen": ["light", "kitchen light", "lights", "lamp", "bedroom lamp", "tv", "television", "air conditioner", "ac", "heater", "heating", "fan", "thermostat", "blinds", "curtains", "oven", "vacuum", "robot vacuum", "washing machine", "door", "garage door", "phone", "computer", "laptop", "speaker", "stereo", "radio", "camera", "alarm", "router", "coffee machine", "humidifier", "dishwasher", "sprinkler", "printer", "car", "shower", "tablet", "fireplace", "kettle"],
+    "who": ["他", "她", "我妈", "小明", "老师", "邻居", "孩子", "你", "我们", "爸爸", "有人", "谁", "朋友", "隔壁", "我"],
+    "when": ["昨天", "昨晚", "上周", "前天", "刚才", "去年", "早上", "上个月", "那天", "下周", "明天", "今天"],
+    "song": ["一首歌", "轻音乐", "周董的歌", "儿歌", "摇滚", "古典音乐", "民谣", "这首曲子", "流行歌曲", "评书", "相声", "广播", "新闻", "有声书", "故事", "钢琴曲", "中央一台", "湖南卫视", "体育频道", "足球比赛", "动漫", "纪录片", "韩剧", "武侠片", "美剧", "春晚", "NBA", "球赛"],
+    "place": ["北京", "上海", "公司", "机场", "火车站", "学校", "超市", "医院", "广州", "家", "公园", "银行", "加油站", "酒店", "厕所", "地铁站", "动物园"],
+    "app": ["微信", "淘宝", "浏览器", "地图", "相机", "计算器", "日历", "支付宝", "抖音", "邮箱", "游戏", "百度", "设置里的蓝牙", "音乐软件", "网易云", "腾讯视频", "知乎", "京东", "滴滴"],
+    "dish": ["红烧肉", "番茄炒蛋", "鱼香肉丝", "饺子", "蛋糕", "牛排", "粥", "面条", "排骨", "火锅", "豆腐", "土豆丝", "寿司", "奶茶", "花生", "茄子", "鸡翅", "糖醋鱼"],
+    "what": ["天气", "股票", "汇率", "路况", "空气质量", "新闻", "彩票", "比分", "火车票", "机票", "快递", "日程", "电费", "房价", "油价", "作业", "成绩", "航班", "酒店", "节目单", "公交", "菜价"],
+    "name": ["李雷", "王芳", "妈妈", "老板", "张三", "客户", "同事", "小李", "外婆", "房东", "快递员", "刘老师", "哥哥"],
+    "verb": ["买", "修", "借", "卖", "换", "装", "擦", "搬", "挑", "推荐", "比较", "设计", "拍", "画", "写", "背", "学", "研究", "介绍", "讲", "唱", "做", "找", "订", "查", "算", "翻译"],
+    "chat": ["你好", "你是谁", "晚安", "早安", "再见", "谢谢", "哈哈", "嗯", "啊", "哦", "好的", "行", "对", "不对", "那个", "这个", "什么", "为什么", "怎么办", "真的吗", "是吗", "算你厉害", "你真聪明", "我饿了", "我累了", "好无聊", "好冷", "好热", "有点困", "你几岁", "你在干嘛", "我喜欢你", "生日快乐", "新年好", "下雨了", "天黑了", "肚子疼", "头疼", "我回来了", "吃饭了", "没事", "随便", "等等", "等一会儿", "再说", "就那样", "你觉得呢", "怎么回事", "呃", "额", "这", "那", "啥", "咋了", "有人吗", "在吗", "你听得见吗", "别说话", "闭嘴", "太好了", "糟糕"],
+    "chaten": ["hello", "hi", "good night", "good evening", "thanks a lot", "who are you", "how are you", "i am hungry", "i am tired", "what", "why", "yes", "no", "okay", "hmm", "uh", "well", "you know", "are you there", "i love you", "happy birthday", "it is raining", "that is funny", "nice", "never heard of it", "whatever", "shut up", "what's your name", "can you hear me", "is anyone home", "i'm cold", "it's late", "sorry", "bye", "see you", "really", "so what", "maybe", "the thing", "this one here is nice", "hold my beer"],
 }  # fmt: skip
 
 _COMMANDS: Mapping[str, Sequence[str]] = {
     Action.POWER_ON: [
+        "(打开|开启|启动|开)<machine>",
+        "(把|将)<machine>(打开|开开|启动)",
+        "(打开|开启|启动|开)<machine>",
+        "(把|将)<machine>(打开|开开|启动)",
+        "<hey>(把|让|给)(墙上的|家里的|这台|那台|我的|)<machine>(给我|给咱|)(打开|弄亮|亮起来|开起来|整起来|点亮|跑起来|开上|启动起来|弄起来)<end>",
+        "<hey>(帮|给)(奶奶|爷爷|孩子|妈妈|爸爸|大家|客人|我们)(把|)(打开|开|启动|开一下)<machine><end>",
+        "<hey>(帮|给)(奶奶|爷爷|孩子|妈妈|爸爸|大家|客人|我们)把<machine>(打开|开开|启动|开一下)<end>",
+        "<machine>(走起|亮起来|开起来|开工|上班了|打开来|给我开开)<end>",
+        "<polite>(get|bring|set) the (projector|beamer) (going|running|to life|started|ready|working)<thanks>",
+        "<polite>(have|let|make) the (projector|beamer) (on|come on|start|boot|wake up|start up)<thanks>",
         "<hey>(打开|开启|启动|开|开开|打开一下|开一下|唤醒|叫醒)<machine><end>",
         "<hey>(把|将)<machine>(打开|开启|启动|开开|开一下|开起来|点亮|弄开|给打开|给开了|开机)<end>",
         "<hey><machine>(开机|打开|启动|开启|开开|开一下|上电)<end>",
@@ -84,6 +80,23 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
         "<polite>(turn on|start|switch on|wake) (the beamer|my projector|xgimi|the xgimi)<thanks>",
     ],
     Action.POWER_OFF: [
+        "(关掉|关闭|关|关上)<machine>",
+        "(把|将|请把)<machine>(关掉|关了|关闭)",
+        "请(关闭|关掉|关)<machine>",
+        "(关掉|关闭|关|关上)<machine>",
+        "(把|将|请把)<machine>(关掉|关了|关闭)",
+        "请(关闭|关掉|关)<machine>",
+        "<hey>(把|让|给)(墙上的|家里的|这台|那台|我的|)<machine>(给我|给咱|)(关掉|关了|掐了|掐掉|停了|关停|熄火|断电|灭了|灭掉|关上)<end>",
+        "<hey>(帮|给)(奶奶|爷爷|孩子|妈妈|爸爸|大家)(关|关掉|关一下)<machine><end>",
+        "<machine>(可以|该)(歇着|歇|休息|收工|停|关|下班)(了|吧|)<end>",
+        "(今天|今晚|先)(就|)(看|放)到(这儿|这里|这)(<machine>关了|关掉<machine>|把<machine>关了|关机)<end>",
+        "(没人看|大家都走了|人都走了|都睡了|演完了|散了)(<machine>关了|关掉<machine>|把<machine>关了|关机|<machine>可以关了)<end>",
+        "<hey>(大概|差不多|)<wait>(后|以后|之后|)(让|把|)<machine>(自己关|自动关|关|关掉|关了|关机|停)<end>",
+        "<hey><machine>(关一下电源|断电|切断电源|电源关掉|关电源)<end>",
+        "<polite>(you can|you may|time to|please go ahead and) (turn|switch|shut|power) (the projector|it|the beamer) (off|down)<thanks>",
+        "<polite>(you can|time to|it's time to) (turn off|switch off|shut off|shut down) the (projector|beamer)<thanks>",
+        "<polite>(turn|switch|shut) (the projector|it|the beamer) (off|down) <waiten> from now",
+        "(have|let) the (projector|beamer) (turn off|shut down|switch off|off) (in|after) <waiten>",
         "<hey>(关|关掉|关闭|关上|关了|关一下|关下|停掉|熄掉|断掉)<machine><end>",
         "<hey>(把|将)<machine>(关|关掉|关闭|关上|关了|关一下|停了|熄了|给关了|给关掉|关机)<end>",
         "<hey><machine>(关机|关掉|关闭|关了|可以关了|该关了|关一下|关下|下班了)<end>",
@@ -108,6 +121,17 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
         "<polite>(set a sleep timer|sleep timer|set the off timer) (for|of|to) <waiten>",
     ],
     Action.VOLUME_UP: [
+        "(把|)(声音|音量)(调|开)(大|高)(一点|点|)",
+        "(声音|音量)(太小|太低|小)了",
+        "(把|)(声音|音量)(调|开)(大|高)(一点|点|)",
+        "(声音|音量)(太小|太低|小)了",
+        "<hey>(声儿|嗓门|音|声|动静)(大|高|响|放大|调大|弄大|拉高|加大)(点|点儿|一点|些|一些|)<end>",
+        "<hey>(把|)<sound>(拉高|往上加|往上推|加加|往上拉|推高|拔高|放大|往高调|往上走|提一提|提上去|提起来)(点|一点|些|两格|)<end>",
+        "<hey>(再|多)(给|来|加)(点|一点|些)(声音|音量|声)<end>",
+        "(我|这边|后面|大家|奶奶|老人|这里)(听着费劲|听不太清|听不大清楚|耳朵背|耳朵不好|听不着|没听见)(<end>|调大点声|声音大点|大点声|声音放大些)",
+        "<polite>(a touch|a bit|a tad|slightly|somewhat|even|way|still) (louder|more volume|higher volume)<thanks>",
+        "<polite>(can we have|could we have|let me have|we need|give me|give us|i need|let's have) (it louder|more volume|more sound|a louder sound|the sound louder|it a bit louder|the volume higher|it up a bit)<thanks>",
+        "<polite>(pump|bump|jack|dial|crank|knock|nudge|kick) (up the volume|the volume up|the volume|the sound up|it up)( by <num>| <num>| <num> <times>| a bit|)<thanks>",
         "<hey>(把|将|)<sound>(调|开|弄|放|搞|拧|加|再调|再开)(大|高|响)<few><end>",
         "<hey><sound>(再|)(大|高|响)(一点|点|点儿|一些|些|一点点)<end>",
         "<hey>(大|响|高)(点|一点|些)(声|声音|音量|)<end>",
@@ -131,6 +155,18 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
         "<polite>(volume|sound) up<thanks>",
     ],
     Action.VOLUME_DOWN: [
+        "(把|)(声音|音量)(调|关)(小|低)(一点|点|)",
+        "(声音|音量)(太大|太高|太响|大|吵)了",
+        "(把|)(声音|音量)(调|关)(小|低)(一点|点|)",
+        "(声音|音量)(太大|太高|太响|大|吵)了",
+        "<hey>(声儿|嗓门|音|声|动静)(小|低|轻|放小|调小|弄小|压低|减小)(点|点儿|一点|些|一些|)<end>",
+        "<hey>(把|)<sound>(收一收|收点|往回调|压一压|压低|往下压|往下拉|拉低|收小|往下走|放低|降一降|缓一缓)(点|一点|些|两格|)<end>",
+        "(宝宝|孩子|奶奶|老婆|隔壁)(刚睡|睡着了|在睡|要睡了|嫌吵)(<end>|声音小一些|音量小点|小点声|声音低一点|轻一点)",
+        "(吵得我头疼|吵得慌|耳朵疼|震得慌|吵得睡不着)(<end>|声音低一点|小点声|小声点|音量小一些)",
+        "<polite>(a touch|a bit|a tad|slightly|somewhat|even|way|still) (quieter|softer|less volume|lower volume)<thanks>",
+        "<polite>(can we have|could we have|let me have|we need|could the sound be|could the volume be|can the sound be|keep it|keep the sound) (it quieter|less volume|a bit lower|a little lower|lower|quieter|down|down a little|down a bit|softer)<thanks>",
+        "<polite>(knock|dial|nudge|kick|ease|notch|take|tone) (the volume|the sound|it) down( by <num>| <num>| <num> <times>| a bit| a little|)<thanks>",
+        "(my ears hurt|it hurts my ears|i have a headache|it's late)( turn it down| lower it| lower the volume| quieter)<thanks>",
         "<hey>(把|将|)<sound>(调|开|弄|放|关|搞|拧|降|再调|往小调)(小|低|轻)<few><end>",
         "<hey><sound>(再|)(小|低|轻)(一点|点|点儿|一些|些|一点点)<end>",
         "<hey>(小|轻|低)(点|一点|些)(声|声音|音量|)<end>",
@@ -156,6 +192,13 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
         "<polite>(volume|sound) down<thanks>",
     ],
     Action.MUTE: [
+        "<hey>(把|将|)(声儿|声|音|声响|外放)(关了|关掉|静了|掐了|停了|解开|恢复)<end>",
+        "<hey>(快|赶紧|)(静音|消音)(有人来电|有人来了|有电话进来|我接电话|一会儿|几分钟)<end>",
+        "<hey>把(静音|消音)(解开|取消|关掉|去掉|解除|打开|开启)<end>",
+        "(一点声音都|什么声音都|半点声音)(别有|不要|没有)<end>",
+        "<polite>(shush|hush|silence|quiet) the (projector|movie|film|sound|speakers)<thanks>",
+        "<polite>(take it off mute|put it on mute|take the mute off|go mute|put the projector on mute|mute on|get it off mute)<thanks>",
+        "<polite>(cut|kill|stop|drop|lose) (the audio|the sound|audio|sound) (for now|for a sec|for a moment|for a minute)<thanks>",
         "<hey>(静音|消音|静个音|静一下音|静下音|开静音|打开静音|开启静音|设为静音|调成静音|调静音|切静音)<end>",
         "<hey>(取消|解除|关闭|关掉|退出|去掉|结束)(静音|消音|静音模式)<end>",
         "<hey>(把|将)(声音|音量|投影声音)(关掉|关了|关闭|静音|去掉|停掉|关上)<end>",
@@ -172,6 +215,11 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
         "(phone call|i have a call|someone is calling|hang on i have a call) mute( it|)",
     ],
     Action.PLAY_PAUSE: [
+        "<hey>(先别放了|别放了|停在这儿|停在这里|先停在这|定格|定格一下|卡住|定住画面|停住画面|先不放了|往下播|往下放|接下去放|接着往下放|放下去)<end>",
+        "<hey>(<film>|)(暂停|停)(个|)(五分钟|一会儿|几分钟|一下下|十分钟|一小会儿)<end>",
+        "<hey>(<film>|)(暂停|停)(一会儿|五分钟|一下)我去(趟厕所|倒水|开门|接电话|拿吃的)",
+        "<polite>(freeze|stop|halt|hold) (it there|it here|it|right there|the movie|the film|the video|the show)( for a sec| for a second| for a minute| for a bit| for now|)<thanks>",
+        "<polite>(carry on|go on|keep going|move on|proceed) (with the (film|movie|show|video)|playing|watching)<thanks>",
         "<hey>(暂停|暂停一下|暂停播放|先暂停|停一下|先停一下|停住|停一停|停播|定住)<end>",
         "<hey>(继续|继续播放|接着放|接着播|继续放|恢复播放|播放|开始播放|接着看|继续看|放吧|继续播|往下放)<end>",
         "<hey>(把|将)(<film>)(暂停|停住|停一下|先停了|暂停了|停下来|先停一停)<end>",
@@ -189,6 +237,9 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
         "(i need a break|bathroom break|someone's at the door|one moment|wait) (pause|pause it|hold the movie|pause the film)",
     ],
     Action.OK: [
+        "<hey>(点它|摁它|点这个|回车|敲回车|要这个|就要这个|就要这一个|选上|选上它|点选中的|打开选中的|打开这一项|进这个)<end>",
+        "(yes|okay|right|good) (that one|this one|select it|press ok|confirm|choose it|take that|enter)( press ok| confirm|)<thanks>",
+        "<polite>(open|launch|pick|start|select) the (selected|highlighted|current|marked) (item|one|app|entry|tile|option)<thanks>",
         "<hey>(确定|确认|确认一下|选择|选中|点确定|按确定|按确认|点击确定)<end>",
         "<hey>(按|点|点一下|按一下|点击|敲|摁)(确定|确认|确定键|确认键|OK|OK键|中间键|中间那个键|中间的键|回车|回车键)<end>",
         "<hey>(就|)(选|点|要|选择|进入|打开)(这个|它|这一项|这一个|这部|当前这个|选中的|这一条)<end>",
@@ -200,6 +251,11 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
         "<polite>(confirm|select|enter|okay select|confirm it|confirm that|confirm the selection|confirm selection|yes confirm|choose it)<thanks>",
     ],
     Action.BACK: [
+        "<hey>(退|往回退|倒退|往回走)(一层|一级|一页|一步|出去)<end>",
+        "(不看这个了|不要这个|选错了|进错了|点错了|走错了)(返回|退出|退回去|回上一级|退出去)<end>",
+        "<hey>(上一个|前一个|刚才的|刚才那个|前面那个)(页面|界面|画面|菜单)<end>",
+        "<hey>按(那个|下|)(返回|后退|退出)(的键|那个键|键)<end>",
+        "<polite>(take a step back|one step back|previous screen|previous page|the previous screen|last page|wrong page go back|get me out of here|get out of this|back one|back a page|back a level)<thanks>",
         "<hey>(返回|后退|退出|退回|退一步|退出去|返回一下|退回去|往回退|倒回去|回退|退出来|返回去)<end>",
         "<hey>(返回|回到|退到|退回|退回到|返回到|回)(上一级|上一页|上一层|上级|前一页|前一个界面|上一个界面|上个页面|上一步|上级菜单|上一级菜单|上一个画面|刚才的页面|前一级)<end>",
         "<hey>(按|点|按一下|点一下|摁)(返回|返回键|后退|后退键|退出键|返回按钮)<end>",
@@ -213,6 +269,9 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
         "<polite>(exit|leave|close|quit) (this|the|the current) (screen|page|app|view|window)<thanks>",
     ],
     Action.HOME: [
+        "<hey>(退|回|退回|回到|返回|去)(到|)(最外面|开头|最开始|开始|最初|外面|起始)(的|那个|)(主页|界面|首页|主界面|画面|桌面)<end>",
+        "<polite>(get|bring|take|put) me (back |)(to|on) (the |)(home screen|launcher|main screen|start page|home page|main page)<thanks>",
+        "<polite>(return|go back|back|out) to (the |)(launcher|home screen|main screen|start|main page|home)<thanks>",
         "<hey>(回|回到|返回|返回到|去|到|退到|切到|切回|打开|跳到|转到|直接回|直接到)(主页|首页|主界面|主页面|桌面|主屏幕|主屏|主菜单首页|起始页|开机画面|投影主页|投影首页|投影桌面|最开始的界面)(去|)<end>",
         "<hey>(按|点|按一下|点一下|摁)(主页|主页键|home键|home|首页键|房子键|小房子)<end>",
         "(主页|首页|主界面|桌面|主屏幕|主页面)<end>",
@@ -223,6 +282,9 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
         "<polite>(show|open|display) (me|) (the|) (home screen|home page|main screen|launcher|desktop)<thanks>",
     ],
     Action.MENU: [
+        "<hey>(选单|设置|菜单|功能表|设定)(给我|)(打开|调出来|亮出来|叫出来|弹出来|显示|拿出来|关上|收起来)<end>",
+        "<hey>把(选单|菜单|设置|功能表)(亮出来|弄出来|调出来|打开|叫出来|显示出来|收起|藏起来)<end>",
+        "<polite>(where's|where is) the (menu|settings menu)( open it| show it|)<thanks>",
         "<hey>(打开|调出|显示|弹出|呼出|叫出|开|进入|看|唤出|关掉|关闭|收起|隐藏|打开一下)(菜单|设置菜单|菜单栏|选项菜单|主菜单|投影菜单|选项|功能菜单|快捷菜单|菜单选项)<end>",
         "<hey>(按|点|按一下|点一下|摁)(菜单|菜单键|菜单按钮|设置键)<end>",
         "<hey>(把|将)(菜单|设置菜单|选项菜单|菜单栏)(打开|调出来|叫出来|弹出来|显示出来|关掉|收起来|开一下)<end>",
@@ -266,6 +328,12 @@ _SIDEWAYS_TEMPLATES_EN = [
 
 _MORE_COMMANDS: Mapping[str, Sequence[str]] = {
     Action.FOCUS: [
+        "(怎么|咋)(这么|有点|那么|)(糊|模糊|虚|不清楚)(调一下|对一下焦|对焦|弄清楚点|)<end>",
+        "<hey>(焦|焦点|焦距)(没对上|没对准|不准|跑了|偏了|没调好|虚了)(调一下|对一下|重新对|)<end>",
+        "(字|字幕|画面|人脸|图像)(都|)(重影|发虚|发糊|模糊|花)(了|)(重新对焦|对焦|对一下焦|调一下|)<end>",
+        "<hey>(清楚|清晰)(一点|点|些)(对焦|对一下焦|调焦)<end>",
+        "<polite>(make|get) (the picture|the image|the screen|the text|it) (sharp|sharper|clear|clearer|crisp|in focus)<thanks>",
+        "(the text|the picture|the image|the subtitles|the screen) (is|are) (hard to read|not clear|not sharp|unreadable|smeared|doubled)( refocus| focus| fix the focus|)<thanks>",
         "<hey>(对焦|自动对焦|调焦|对一下焦|对个焦|聚焦|自动聚焦|重新对焦|重新聚焦|校焦|调焦距|调整焦距|调节焦距|校正焦距|调一下焦|再对一次焦|变焦校正)<end>",
         "<hey>(做|来|进行|执行|开始|打开|启动)(一次|一下|)(对焦|自动对焦|聚焦|自动聚焦|调焦)<end>",
         "(画面|图像|屏幕|字|字幕|投影|影像|显示)(有点|太|很|好|)(模糊|糊|虚|不清楚|看不清|不清晰|花|虚焦)(了|)(对焦|对一下焦|调一下|调清楚|重新对焦|调焦|帮我对焦|)<end>",
@@ -280,6 +348,12 @@ _MORE_COMMANDS: Mapping[str, Sequence[str]] = {
         "(it's|it is|this is) (blurry|out of focus|fuzzy|not sharp|blurred)( focus| fix it| refocus|)<thanks>",
     ],
     Action.SOURCE: [
+        "<hey>(电视盒|游戏机|电脑|笔记本|机顶盒|PS5|switch|盒子|播放器)(插的|接的|在|插在|接在|连的)<src>(切过去|换过去|转过去|切一下|)<end>",
+        "<hey>(给我|)(转|切|跳|换)(到|去|)<src>(上|口|去|)<end>",
+        "<hey>(看看|放|打开|读|播放)(U盘|优盘|USB)(里|上|)(的|)(东西|电影|文件|内容|片子|视频)<end>",
+        "<src>(号口|一号口|口|那个口|那边)<end>",
+        "the (console|laptop|computer|player|box|stick) is (on|in|connected to|plugged into) <srcen>( go there| switch to it| switch there| change to that|)",
+        "<polite>(swap|flip|hop|go|change|switch|move) (over |)(to|onto) <srcen><thanks>",
         "<hey>(换|切|切换|转|改|跳|调|换到|切到|切换到|转到|改到|切换成|换成|切成|选择|选|打开|使用|用|进入)(到|成|为|)<src>(接口|口|输入|信号|信号源|画面|)<end>",
         "<hey>(把|将|)(信号源|输入|输入源|信源|信号|输入信号|源|信号输入|投影输入)(换|切|切换|改|调|换到|切到|选|设|转)(到|成|为|)<src>(接口|口|)<end>",
         "<hey>(看|显示|播放|放|我要看)<src>(的画面|上的内容|的信号|里的电影|接口|画面|的内容)<end>",
@@ -295,6 +369,11 @@ _MORE_COMMANDS: Mapping[str, Sequence[str]] = {
         "<srcen><thanks>",
     ],
     Action.CANCEL: [
+        "(哎|唉|哦|嗯|)(算了|不弄了|算了不弄了|不要了|别管了|当我没说|收回刚才的话)(<end>|取消|撤销|停)",
+        "<hey>(刚刚|刚才|上一个|前面)(那个|的|说的|)(不要了|不算|撤了|取消|收回|作废)<end>",
+        "<hey>(定时|定时器|关机定时|倒计时关机)(撤了|撤掉|不要了|作废|取消|停了)<end>",
+        "<polite>(scrap|kill|drop|lose|forget|ditch|call off|undo) (the timer|the sleep timer|the shutdown|that|that command|the last command|it)<thanks>",
+        "(hold on|wait|no|stop|oh no|oops|hang on) (cancel|abort|cancel that|cancel it|stop|never mind)<thanks>",
         "<hey>(取消|撤销|算了|停止|终止|中止|作罢)(操作|刚才的操作|刚才的命令|命令|这个操作|上一个命令|当前操作|指令|)<end>",
         "<hey>(取消|撤销|去掉|不要|停掉|删掉|解除|关掉)(定时|定时关机|关机定时|定时器|关机计划|刚才的定时|延时关机|睡眠定时|投影的定时)(了|)<end>",
         "(算了|不用了|别弄了|我改主意了|我反悔了|先不|等等|别等了|不关了|不开了|不用关了|不用开了)(取消|撤销|别弄了|停下|停|取消吧|别关了|别开了|不用了)<end>",
@@ -307,6 +386,13 @@ _MORE_COMMANDS: Mapping[str, Sequence[str]] = {
         "(never mind|nevermind|changed my mind|i changed my mind|no wait|wait no|scratch that)( cancel| abort| cancel that| forget it| stop|)",
     ],
     Action.STATUS: [
+        "<machine>(关机|开机|打开|关|开|关好)(了吗|了没|了没有)",
+        "<machine>(关机|开机|打开|关|开|关好)(了吗|了没|了没有)",
+        "<machine>(现在|还|)(是|)(亮着|亮|开着|关着|工作着|运行着)(的|)(吗|么|没有)",
+        "<machine>(耗|费|用)(多少|几度|几瓦)(电|瓦)",
+        "(有没有|是不是)(关掉|关|打开|关好|开)(<machine>|了<machine>)",
+        "(has|is) the (projector|beamer) (shut down|turned off|started|booted|finished|on|off|off yet|on yet|shut down yet|ready|started yet|turned off yet)",
+        "<polite>(tell me|check|let me know|see|say) (if|whether) the (projector|beamer) (is|is still) (on|off|running)<thanks>",
         "<hey><machine>(开着吗|开着没|开了吗|开了没有|关了吗|关了没|关了没有|关机了吗|开机了吗|有没有开|有没有关|有没有关好|是开着的吗|是不是开着|是不是关了|还开着吗|还在运行吗|在运行吗|现在开着吗|关好了吗|关好没有)",
         "<hey><machine>(现在|目前|当前|)(是|)(什么|啥|怎样的)(状态|情况)",
         "<hey>(看看|看一下|查一下|查看|检查|检查一下|报告|报告一下|告诉我|汇报|汇报一下|说一下|确认一下)<machine>(的|)(状态|情况|运行状态|开关状态|关了没有|开着没有|开了没有|开没开|关没关|功率|功耗|用电|用了多少瓦|耗电)",
@@ -325,6 +411,21 @@ _MORE_COMMANDS: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 
 _REFUSED = [
+    "my (back hurts|ears are cold|home is far|right hand hurts|left shoe is wet|focus is gone|menu is ready|source is reliable)",
+    "(what|who) (does|is|are) (hdmi stand for|a source|mute swans|the focus of the talk|home alone about|the volume of the box|on the menu)",
+    "(louder|quieter|up|down|right|left|back|home|pause|menu|confirm|mute|focus) (than words|for thought|for thoughts|sweet home|you are|hurts|of the pizza place|bias|point group|button color|my reservation|the time|handed)",
+    "(move|carry|put|bring|hang|clean|sell|repair) the projector (to the left|to the bedroom|on the shelf|higher|up|back|down|away)",
+    "(the projector|the projector screen|the remote|the lens|a projector) (is dirty|is heavy|is expensive|is old|fell down|broke|needs cleaning|costs a lot|is mine|is on the shelf|was on all day)",
+    "(don't|do not|don't you|never) (you |ever |)(turn|switch) the projector (on|off)",
+    "(remind me to|remember to|i forgot to|don't forget to|i should|i will|she wants to|he told me to|i was going to|why did you|when will you|how do i|should i|did you) (turn off the projector|turn the projector off|mute it|pause the movie|go back|turn it down|switch to hdmi|focus|shut down|turn the projector on)( tomorrow| yesterday| later|)",
+    "(切歌|换歌|下首歌|来首歌|听歌|放歌|听点古风|听相声|开窗|关门|关窗|开门|透透气|楼上在装修|下楼拿快递|回家路上堵车|我先回去了|右边第三家店|往右打方向)<end>",
+    "(音乐|歌|歌曲|音响|收音机|电视|电视剧频道)(停一下|小点声|声音小一点|关小|调大|音量小一点|大点声)<end>",
+    "(把|将)<machine>(搬到书房去|放桌上|擦干净|挂起来|装好|收进箱子|送去修|往左挪一点|转个方向|卖了)<end>",
+    "(投影|投影仪|这个投影仪|投影布|幕布)(支持几K|脏了怎么洗|是去年买的|搬到书房去|方案下午再看|声音质量怎么样|开了一整天|有多重|多高合适|尺寸多大|费电|很旧了|该换了)",
+    "(为什么|为啥|怎么|如何|什么时候|干嘛|多久)(要|需要|才能|会|该|)(对焦|静音|关机|开机|暂停|返回|关投影|调音量|切换信号源)",
+    "(关机|对焦|静音|暂停|开投影|返回|投影)(有什么坏处|有什么用|会怎么样|是什么原理|为什么这么慢|要多久|好不好|伤机器吗|费电吗)",
+    "(记得|明天|明天记得|回头|以后|下次|等会儿记得|忘了|我忘了|昨天忘了|要是|如果|假如|万一)(关投影|关机|开投影|静音|把投影关了|调小声音|投影关了)(就好了|怎么办|呢|了|)",
+    "(可|你|)(别|不要|可别|请不要|千万不要|不准)(给我|再|)(关机|关投影|开投影|打开投影仪|动投影|静音|暂停|切换|把声音开大|把声音关了|碰投影)<end>",
     "<hey>(打开|关掉|关闭|开|关|启动|调高|调低|调亮|调暗|停止|暂停|看看|检查|重启|锁上|拉上|拉开)<device><end>",
     "<hey>(把|将)<device>(打开|关掉|关了|关闭|调高一点|调低一点|调大|调小|调到二十度|调亮|调暗|开到最大|停了|拉上|锁上|暂停|静音|声音调小|声音关掉|音量调大|声音开大一点)<end>",
     "<device>(打开|关了|关掉|开着吗|关了吗|坏了|太亮了|太吵了|声音太大了|声音太小|调高一点|调低|静音|怎么用|在哪|多少钱|开了没有|暂停|好了吗|什么时候好|调小一档|温度高一点|开机|关机)<end>",
@@ -433,7 +534,7 @@ def templates() -> dict[str, list[str]]:
     return found
 
 
-def sample(*, seed: int, commands: int = 2500, refused: int = 24000, repeats: int = 8) -> Iterator[tuple[str, str]]:
+def sample(*, seed: int, commands: int = 3000, refused: int = 18000, repeats: int = 12) -> Iterator[tuple[str, str]]:
     """Sentences and their classes.
 
     commands: draws for every action; refused: for REFUSE. repeats: a short sentence comes up again and again, as people

@@ -7,12 +7,47 @@ import unicodedata
 
 from ironwok.home.actions import MAX_MINUTES, MAX_STEPS, REPEATABLE, Action, Command
 
-_DIGITS = {"零": 0, "〇": 0, "一": 1, "二": 2, "两": 2, "俩": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
+_DIGITS = {
+    "零": 0,
+    "〇": 0,
+    "一": 1,
+    "二": 2,
+    "两": 2,
+    "俩": 2,
+    "三": 3,
+    "四": 4,
+    "五": 5,
+    "六": 6,
+    "七": 7,
+    "八": 8,
+    "九": 9,
+}
 _ENGLISH = {
     word: number
     for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen twenty".split()
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
     )
 } | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "ninety": 90, "a": 1, "an": 1, "once": 1, "twice": 2}
 _ENGLISH_NUMBER = "|".join(sorted(_ENGLISH, key=len, reverse=True))
@@ -53,7 +88,9 @@ def number_of(text: str) -> int | None:
         return _ENGLISH[text]
     if found := re.fullmatch(r"(twenty|thirty|forty|fifty)[ -](\w+)", text):
         return _ENGLISH[found[1]] + _ENGLISH[found[2]]
-    found = re.fullmatch(r"(?:([一二两三四五六七八九])百)?零?(?:([一二三四五六七八九])?(十))?([一二两俩三四五六七八九])?", text)
+    found = re.fullmatch(
+        r"(?:([一二两三四五六七八九])百)?零?(?:([一二三四五六七八九])?(十))?([一二两俩三四五六七八九])?", text
+    )
     if not text or found is None:
         return None
     hundreds, tens, ten, ones = found.groups()
@@ -80,7 +117,7 @@ def steps_in(text: str, action: Action) -> int:
 
 
 def minutes_in(text: str) -> int | None:
-    """A span of time in minutes, None where there is none. Raises nothing; what is out of bounds is returned as it is."""
+    """A span of time in minutes, None where there is none. What is out of bounds is returned as it is."""
     text = normalize(text)
     total, seen = 0.0, False
     for pattern in (_HOURS_ZH, _HOURS_EN):

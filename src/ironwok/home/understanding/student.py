@@ -1,12 +1,13 @@
 """A small model of sentences for small boxes: hashed n-grams, one linear layer, and no torch.
 
-It was trained on sentences that a grammar of our own made (`grammar.py`, `tools/train_home_student.py`). Such a model is
-sure of itself on what it never saw, so a second, plain question is asked: is the sentence made of words that belong to
-the action? "Play the songs of somebody" looks like "play" to the model; the rest of it belongs to nothing.
+It was trained on sentences that a grammar of our own made (`grammar.py`, `tools/train_home_student.py`). Such a model
+is sure of itself on what it never saw, so a second, plain question is asked: is the sentence made of words that belong
+to the action? "Play the songs of somebody" looks like "play" to the model; the rest of it belongs to nothing.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -15,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ironwok.errors import ModelError
-from ironwok.home.understanding.features import BUCKETS, features_of, tokens_of
+from ironwok.home.understanding.features import features_of, tokens_of
 from ironwok.home.understanding.grammar import REFUSE
+
+_COMMON = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,15 @@ class Guess:
 
 
 class Student:
-    """weights: [classes, buckets]; bias: [classes]; vocabulary: of every class but REFUSE, its tokens."""
+    """grams: CRC-32 of the known n-grams, sorted; weights: [classes, grams]; bias: [classes].
+
+    vocabulary: of every class but REFUSE, its tokens.
+    """
 
     def __init__(
         self,
         classes: tuple[str, ...],
+        grams: NDArray[np.uint32],
         weights: NDArray[np.float32],
         bias: NDArray[np.float32],
         vocabulary: dict[str, frozenset[str]],
@@ -45,23 +52,27 @@ class Student:
         margin: float,
         coverage: float,
     ) -> None:
-        if weights.shape != (len(classes), BUCKETS):
-            raise ModelError(f"the student's weights are {weights.shape}, not ({len(classes)}, {BUCKETS})")
+        if weights.shape != (len(classes), len(grams)):
+            raise ModelError(f"the student's weights are {weights.shape}, not ({len(classes)}, {len(grams)})")
         self.classes = classes
         self.threshold = threshold
         self.margin = margin
         self.coverage = coverage
+        self._grams = grams
         self._weights = np.ascontiguousarray(weights.T)
         self._bias = bias
-        self._vocabulary = vocabulary
+        counts = Counter(word for words in vocabulary.values() for word in words)
+        # what many actions share are words such as "the" or "把", not words of an action
+        common = {word for word, number in counts.items() if number >= _COMMON}
+        self._vocabulary = {name: words | common for name, words in vocabulary.items()}
 
     def guess(self, text: str) -> Guess:
         tokens = tokens_of(text)
         if not tokens:
             return Guess(((REFUSE, 1.0),), 0.0)
-        found = features_of(tokens)
+        found = known_grams(self._grams, features_of(tokens))
         # unit length, as in training: a long sentence is not a louder one
-        logits = self._weights[found].sum(axis=0) / np.sqrt(len(found)) + self._bias
+        logits = self._weights[found].sum(axis=0) / np.sqrt(max(len(found), 1)) + self._bias
         shares = np.exp(logits - logits.max())
         shares /= shares.sum()
         order = np.argsort(-shares, kind="stable")
@@ -70,6 +81,13 @@ class Student:
         known = self._vocabulary[best]
         covered = sum(token.isdigit() or token in known for token in tokens)
         return Guess(ranking, covered / len(tokens))
+
+
+def known_grams(grams: NDArray[np.uint32], found: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Places of n-grams in a sorted list of known ones; others are left out."""
+    places = np.searchsorted(grams, found)
+    places[places == len(grams)] = 0
+    return places[grams[places] == found]
 
 
 @cache
@@ -82,4 +100,5 @@ def load_student() -> Student:
         words = {str(name): frozenset(str(stored[f"words_{name}"]).split("\n")) for name in classes if name != REFUSE}
         threshold, margin, coverage = (float(value) for value in stored["bounds"])
         bias = stored["bias"].astype(np.float32)
-    return Student(classes, weights, bias, words, threshold=threshold, margin=margin, coverage=coverage)
+        grams = stored["grams"]
+    return Student(classes, grams, weights, bias, words, threshold=threshold, margin=margin, coverage=coverage)

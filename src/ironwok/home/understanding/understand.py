@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from ironwok.errors import ConfigError
 from ironwok.home.actions import Action, Command
 from ironwok.home.config import HomeConfig
+from ironwok.home.understanding.clauses import clauses_of, forbids, names_another_device
 from ironwok.home.understanding.grammar import REFUSE
 from ironwok.home.understanding.slots import command_of
 from ironwok.home.understanding.student import Student, load_student
@@ -81,6 +82,31 @@ class StudentUnderstander:
         self._margin = self._student.margin if margin is None else margin
 
     def understand(self, text: str) -> Understood:
+        if names_another_device(text):
+            return Understood(text, None, 0.0, "this names another device")
+        whole = self._judge(text)
+        if whole.command is not None or whole.choices:
+            return whole
+        return self._by_clauses(text) or whole
+
+    def _by_clauses(self, text: str) -> Understood | None:
+        """A command beside its reason, "I can't hear it, turn it up": one clause acts, the others say nothing else."""
+        clauses = clauses_of(text)
+        if len(clauses) < 2:
+            return None
+        judged = [self._judge(clause) for clause in clauses]
+        acting = [one for one in judged if one.command is not None]
+        idle = [clause for clause, one in zip(clauses, judged, strict=True) if one.command is None]
+        if not acting or any(map(forbids, idle)):
+            return None
+        actions = list(dict.fromkeys(one.command.action for one in acting if one.command))
+        score = min(one.score for one in acting)
+        if len(actions) > 1:
+            return Understood(text, None, score, f"one thing at a time: {' or '.join(actions)}?", tuple(actions[:2]))
+        # a slot may stand in another clause: "in half an hour, shut down"
+        return _with_slots(text, actions[0], score, self._sources)
+
+    def _judge(self, text: str) -> Understood:
         guess = self._student.guess(text)
         (first, best), (second, next_best) = guess.ranking[0], (*guess.ranking[1:], (REFUSE, 0.0))[0]
         if first == REFUSE:
@@ -151,7 +177,9 @@ def make_understander(config: HomeConfig) -> Understander:
         return student
     from ironwok.zero_shot import ZeroShotClassifier
 
-    bounds = {key: value for key, value in (("threshold", part.threshold), ("margin", part.margin)) if value is not None}
+    bounds = {
+        key: value for key, value in (("threshold", part.threshold), ("margin", part.margin)) if value is not None
+    }
     classifier = ClassifierUnderstander(ZeroShotClassifier(part.model), sources=sources, **bounds)
     return classifier if part.engine == "classifier" else AgreeingUnderstander(student, classifier)
 

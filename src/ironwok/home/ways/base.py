@@ -51,7 +51,7 @@ class Way(Protocol):
         ...
 
     async def send(self, command: Command) -> Delivery:
-        """Send one press of it (``steps`` is counted by the planner). Raises WayError where it surely did not go out."""
+        """Send one press (the planner counts ``steps``). Raises WayError where it surely did not go out."""
         ...
 
     async def check(self) -> Health:

@@ -41,13 +41,13 @@ def token_of(mac: str, *, counter: int = 1) -> bytes:
 def parse_token(text: str) -> bytes:
     """Manufacturer data from hexadecimal digits as sniffers print them: with spaces, colons or 0x."""
     digits = re.sub(r"0x|[:\-\s]", "", text)
-    if not re.fullmatch(r"(?:[0-9A-Fa-f]{2}){1,%d}" % _MOST_DATA, digits):
+    if not re.fullmatch(rf"(?:[0-9A-Fa-f]{{2}}){{1,{_MOST_DATA}}}", digits):
         raise ConfigError(f"the advertisement's data are not 1 to {_MOST_DATA} bytes in hexadecimal digits")
     return bytes.fromhex(digits)
 
 
 class BleWake:
-    """Advertises for some seconds. data: manufacturer data of this one projector. bus: D-Bus address, None for system."""
+    """Advertises for some seconds. data: manufacturer data of this projector. bus: D-Bus address, None for system."""
 
     def __init__(
         self, data: bytes, *, name: str = "ble", adapter: str = "hci0", seconds: float = 4.0, bus: str | None = None
@@ -149,7 +149,7 @@ def _advertisement(data: bytes, seconds: float) -> Any:
             super().__init__("org.bluez.LEAdvertisement1")
 
         @dbus_method()
-        def Release(self) -> None:
+        def Release(self):
             """BlueZ dropped it; nothing to tidy up."""
 
         @dbus_property(access=read)
