@@ -354,7 +354,8 @@ class PassageResult:
     that the passages of a document joined with what stands before them are the document again.
     classification: labels of the passage; its ``evidence`` counts from the start of the passage. None where no labels
     were asked for.
-    events: offsets in the document's text. None where no events were asked for, () where none was found.
+    events: those that begin here, with the trigger, else with the first argument; other arguments may stand in the
+    passages around this one. Offsets in the document's text. None where no events were asked for, () where none begins.
     """
 
     document: str

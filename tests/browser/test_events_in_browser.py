@@ -192,6 +192,29 @@ def test_the_page_speaks_both_languages_about_roles(open_page, page):
     assert texts(browser, ".document .event:first-child dt")[:2] == ["触发词", "质押方"]
 
 
+def test_an_event_that_reaches_into_the_passage_before(open_page, tmp_path):
+    from selenium.webdriver import ActionChains
+
+    cut = TEXT.index("，") + 1
+    halves = (Span(0, cut, TEXT[:cut]), Span(cut, len(TEXT), TEXT[cut:]))
+    trigger = at("担保")
+    event = Event("担保", (Argument("sub", at("云岭矿业")), Argument("obj", at("海湾信托"))), trigger)
+    passages = tuple(
+        PassageResult("in/0.txt", None, n, span, events=(event,) if n else ()) for n, span in enumerate(halves)
+    )
+    report = Report((DocumentResult("in/0.txt", None, None, passages),), (), tmp_path, ("in",), events=ASKED)
+    path = tmp_path / "index.html"
+    path.write_text(render(report, language="en", made=date(2026, 1, 2), version="1"), encoding="utf-8")
+    browser = open_page(path.as_uri())
+    first, second = browser.find_elements("css selector", ".document .passage")
+    assert [one.text for one in first.find_elements("css selector", ".span")] == ["云岭矿业"]
+    assert [one.text for one in second.find_elements("css selector", ".span")] == ["海湾信托", "担保"]
+    card = second.find_element("css selector", ".event")
+    assert [one.text for one in card.find_elements("css selector", ".words")] == ["担保", "云岭矿业", "海湾信托"]
+    ActionChains(browser).move_to_element(card).perform()
+    assert texts(browser, ".span.lit") == ["云岭矿业", "海湾信托", "担保"]
+
+
 def test_evil_text_in_an_event_stays_text(open_page, page):
     browser = open_page(page)
     browser.find_elements("css selector", ".list button")[1].click()

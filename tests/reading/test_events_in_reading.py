@@ -221,8 +221,8 @@ def test_events_on_the_page_count_utf16_units_of_their_passage():
         return units[2 * begin : 2 * end].decode("utf-16-le")
 
     assert words(*found["trigger"][:2]) == "下棋"
-    (role, *place, score, value), (second, *_, chosen) = found["arguments"]
-    assert (words(*place), score, value) == ("老张", 0.5, None)
+    (role, *place, score, value, said), (second, *_, chosen, _) = found["arguments"]
+    assert (words(*place), score, value, said) == ("老张", 0.5, None, None)
     assert chosen == "胜"
     assert [data["events"]["roles"][number]["name"] for number in (role, second)] == ["对手", "结果"]
     assert found["unlinked"] == [[-1, 0]]
@@ -231,6 +231,31 @@ def test_events_on_the_page_count_utf16_units_of_their_passage():
         "events": 1, "documents": 1,
     }  # fmt: skip
     assert data["totals"]["events"] == 1
+
+
+def test_an_event_may_reach_over_the_passages_of_a_paragraph(tmp_path, extractor):
+    """Cut after 😀老张 has said something; the event begins, with its trigger, in the second passage."""
+    text = "开头。\n\n😀老张说了很多别的话，说个没完。然后他坐下来下棋。\n\n老张在另一段里。他说话。"
+    (tmp_path / "in.txt").write_text(text, encoding="utf-8")
+    report = run(tmp_path / "in.txt", tmp_path, extractor, max_chars=20)
+    (document,) = report.documents
+    home = next(passage for passage in document.passages if passage.events)
+    (event,) = home.events
+    opponent, trigger = event.arguments[0].span, event.trigger
+    assert (opponent, trigger) == (Span(6, 8, "老张"), Span(text.index("下棋"), text.index("下棋") + 2, "下棋"))
+    assert home.span.start <= trigger.start < home.span.end
+    assert opponent.end <= home.span.start, "the sample does not cut where the test needs it"
+    # paragraphs stay apart
+    assert extractor.asked == [*text.split("\n\n")]
+    data = page_data(report)["documents"][0]["passages"]
+    (shown,) = data[home.index]["events"]
+    assert shown["arguments"][0][1:3] == [None, None]
+    assert shown["arguments"][0][5] == "老张"
+    (guest,) = (passage for passage in data if passage["marks"])
+    (mark,) = guest["marks"]
+    assert mark[:3] == [home.index, 0, 0]
+    start, end = mark[3:]
+    assert guest["text"].encode("utf-16-le")[2 * start : 2 * end].decode("utf-16-le") == "老张"
 
 
 def test_without_scripts_the_types_are_there():

@@ -105,7 +105,7 @@ def test_the_data_is_the_report():
     assert (second["name"], second["record"], second["title"]) == ("b.csv", 4, "第五条")
     assert second["passages"][1] == {
         "before": "", "text": "下棋。", "at": [0, 3], "page": None, "labels": [0], "scores": [[0, 0.75], [1, 0.25]],
-        "events": [],
+        "events": [], "marks": [],
     }  # fmt: skip
     assert data["skipped"] == [{"document": "in/c.bin", "record": None, "line": 3, "reason": "no text"}]
 

@@ -1,4 +1,8 @@
-"""Events of passages, for the main job."""
+"""Events of passages, for the main job.
+
+A passage may be a part of a paragraph, and an event may go on in the next part. So the passages of a paragraph are read
+as one text, and each event goes to the passage in which it begins.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import csv
 import io
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,7 +46,7 @@ class Extracts(Protocol):
 
 
 class EventReader:
-    """Finds events in passages.
+    """Finds events in passages, a paragraph at a time.
 
     schema: a bundled model (``finance``), the folder of a model, a schema file, or a Schema. A file or Schema says what
     to look for among that which the model knows; without one it is everything.
@@ -88,11 +92,16 @@ class EventReader:
         }
 
     def read(self, passages: Sequence[PassageResult]) -> list[PassageResult]:
-        found = self.extractor().extract([passage.span.text for passage in passages])
-        return [
-            replace(passage, events=tuple(_rounded(event.moved(passage.span.start)) for event in events))
-            for passage, events in zip(passages, found, strict=True)
-        ]
+        paragraphs = list(_paragraphs(passages))
+        found = self.extractor().extract([_text(paragraph) for paragraph in paragraphs])
+        results = []
+        for paragraph, events in zip(paragraphs, found, strict=True):
+            beginning: dict[int, list[Event]] = {passage.index: [] for passage in paragraph}
+            for event in events:
+                moved = _rounded(event.moved(paragraph[0].span.start))
+                beginning[_home(moved, paragraph).index].append(moved)
+            results += [replace(passage, events=tuple(beginning[passage.index])) for passage in paragraph]
+        return results
 
     def conclude(self, document: DocumentResult) -> DocumentResult:
         return document
@@ -183,6 +192,40 @@ def _row(cells: Iterable[Any]) -> bytes:
 def _harmless(cell: Any) -> Any:
     """A text that a spreadsheet would run as a formula gets an apostrophe in front, as OWASP advises."""
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+def _paragraphs(passages: Sequence[PassageResult]) -> Iterator[list[PassageResult]]:
+    """Passages that follow each other in one document without a line break between them."""
+    paragraph: list[PassageResult] = []
+    for passage in passages:
+        if paragraph and _goes_on(paragraph[-1], passage):
+            paragraph.append(passage)
+            continue
+        if paragraph:
+            yield paragraph
+        paragraph = [passage]
+    if paragraph:
+        yield paragraph
+
+
+def _goes_on(one: PassageResult, other: PassageResult) -> bool:
+    follows = (one.document, one.record, one.index + 1) == (other.document, other.record, other.index)
+    # splitlines knows every kind of line break
+    return follows and len(f"{other.before}.".splitlines()) == 1 and one.span.text == one.span.text.rstrip("\r\n")
+
+
+def _text(paragraph: Sequence[PassageResult]) -> str:
+    first, *rest = paragraph
+    return first.span.text + "".join(passage.before + passage.span.text for passage in rest)
+
+
+def _home(event: Event, paragraph: Sequence[PassageResult]) -> PassageResult:
+    """The passage in which an event begins; the first one for an event that stands nowhere."""
+    first = event.trigger or next(iter(event.spans), None)
+    if first is None:
+        return paragraph[0]
+    # between two passages there may be a space, and nothing begins with that
+    return next((passage for passage in reversed(paragraph) if passage.span.start <= first.start), paragraph[0])
 
 
 def _rounded(event: Event) -> Event:

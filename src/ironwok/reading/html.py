@@ -21,7 +21,7 @@ from typing import Any
 import jinja2
 
 from ironwok.reading.page_answers import answers_given
-from ironwok.reading.page_events import events_asked, passage_events
+from ironwok.reading.page_events import document_events, events_asked
 from ironwok.results import Classification, DocumentResult, Report
 
 # what a browser still scrolls smoothly; the JSONL beside the page always holds everything
@@ -149,9 +149,9 @@ def _document_data(
                 "page": passage.page,
                 "labels": [number[label] for label in report.labels_of(passage.classification)],
                 "scores": _scores(passage.classification, number),
-                "events": passage_events(passage, report.events),
             }
-            for passage in document.passages
+            | found
+            for passage, found in zip(document.passages, document_events(document, report.events), strict=True)
         ],
     }
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
-from ironwok.results import EventsAsked, PassageResult, Report, Span
+from ironwok.results import DocumentResult, EventsAsked, Report, Span
 
 # digits of a score on the page
 _DIGITS = 4
@@ -42,29 +42,55 @@ def events_asked(report: Report) -> dict[str, Any] | None:
     }
 
 
-def passage_events(passage: PassageResult, asked: EventsAsked | None) -> list[dict[str, Any]]:
-    """The events of a passage; types and roles by number, offsets in UTF-16 units of its text, for JavaScript.
+def document_events(document: DocumentResult, asked: EventsAsked | None) -> list[dict[str, Any]]:
+    """Of each passage of a document, ``events`` that begin there and ``marks`` of events that begin elsewhere.
 
+    Types and roles are numbers; offsets count UTF-16 units of the text of their passage, for JavaScript.
+    event: trigger [start, end, score, words]; arguments [role, start, end, score, value, words]. What stands in another
+    passage has no offsets but its words. mark: [passage, number of the event there, role (-1: trigger), start, end].
     Raises KeyError for an event of a type or role that was not asked for.
     """
-    if asked is None or not passage.events:
-        return []
+    passages = document.passages
+    found: list[dict[str, Any]] = [{"events": [], "marks": []} for _ in passages]
+    if asked is None:
+        return found
+    starts = [passage.span.start for passage in passages]
     role_number = _role_numbers(asked)
     type_number = {type: index for index, (type, _) in enumerate(asked.types)}
-    place = _utf16(passage.span)
-    return [
-        {
-            "type": type_number[event.type],
-            "score": round(event.score, _DIGITS),
-            "trigger": [*place(event.trigger), round(event.trigger_score, _DIGITS)] if event.trigger else None,
-            "arguments": [
-                [role_number[one.role], *place(one.span), round(one.score, _DIGITS), one.value]
-                for one in event.arguments
-            ],
-            "unlinked": [list(pair) for pair in event.unlinked],
-        }
-        for event in passage.events
-    ]
+    for home, passage in enumerate(passages):
+        for number, event in enumerate(passage.events or ()):
+
+            def placed(span: Span | None, role: int, home: int = home, number: int = number) -> list[Any]:
+                """Start, end and, where it stands in another passage, words; the mark goes there."""
+                if span is None:
+                    return [None, None, None]
+                there = max(bisect_right(starts, span.start) - 1, 0)
+                place = _utf16(passages[there].span, span)
+                if there == home:
+                    return [*place, None if passages[there].span.end >= span.end else span.text]
+                found[there]["marks"].append([home, number, role, *place])
+                return [None, None, span.text]
+
+            trigger = None
+            if event.trigger is not None:
+                start, end, words = placed(event.trigger, -1)
+                trigger = [start, end, round(event.trigger_score, _DIGITS), words]
+            arguments = []
+            for argument in event.arguments:
+                role = role_number[argument.role]
+                start, end, words = placed(argument.span, role)
+                score = round(argument.score, _DIGITS)
+                arguments.append([role, start, end, score, argument.value, words])
+            found[home]["events"].append(
+                {
+                    "type": type_number[event.type],
+                    "score": round(event.score, _DIGITS),
+                    "trigger": trigger,
+                    "arguments": arguments,
+                    "unlinked": [list(pair) for pair in event.unlinked],
+                }
+            )
+    return found
 
 
 def _role_numbers(asked: EventsAsked) -> dict[str, int]:
@@ -73,17 +99,12 @@ def _role_numbers(asked: EventsAsked) -> dict[str, int]:
     return {role: index for index, role in enumerate(names)}
 
 
-def _utf16(passage: Span) -> Callable[[Span | None], tuple[int | None, int | None]]:
-    """Turns a span of the document into offsets in the passage as JavaScript counts them."""
+def _utf16(passage: Span, span: Span) -> tuple[int, int]:
+    """A span of the document as offsets in a passage as JavaScript counts them, cut off at its end."""
     text = passage.text
-    # places of characters that are two units there, in most texts none
-    wide = [index for index, character in enumerate(text) if character > "\uffff"] if not text.isascii() else []
 
-    def unit(offset: int) -> int:
-        inside = offset - passage.start
-        return inside + sum(index < inside for index in wide)
+    def units(offset: int) -> int:
+        before = text[: offset - passage.start]
+        return len(before) if before.isascii() else len(before.encode("utf-16-le", "surrogatepass")) // 2
 
-    def place(span: Span | None) -> tuple[int | None, int | None]:
-        return (None, None) if span is None else (unit(span.start), unit(span.end))
-
-    return place
+    return units(span.start), units(min(span.end, passage.end))

@@ -18,24 +18,35 @@ const roleTitle = (role, type) => joined(meaning(role, type), meaning(role, type
 
 /** Trigger and arguments of an event, the trigger first; `index` as in `unlinked`. */
 function membersOf(event) {
-  const members = event.trigger ? [{ index: -1, role: -1, start: event.trigger[0], end: event.trigger[1], score: event.trigger[2], value: null }] : [];
-  event.arguments.forEach(([role, start, end, score, value], index) => members.push({ index, role, start, end, score, value }));
+  const members = [];
+  if (event.trigger) {
+    const [start, end, score, words] = event.trigger;
+    members.push({ index: -1, role: -1, start, end, score, value: null, words });
+  }
+  event.arguments.forEach(([role, start, end, score, value, words], index) => members.push({ index, role, start, end, score, value, words }));
   return members;
 }
-const wordsOf = (event, member) => member.value ?? event.passage.text.slice(member.start, member.end);
+// words stand in the data only where they are not in the event's own passage
+const wordsOf = (event, member) => member.value ?? member.words ?? event.passage.text.slice(member.start, member.end);
 
 /** The events of a passage that the filters let through. */
-function shownEvents(passage) {
-  return passage.events.filter((event) => (LABELLED || event.score >= state.minimum) && (state.types.size === 0 || state.types.has(event.type)));
+const isShown = (event) => (LABELLED || event.score >= state.minimum) && (state.types.size === 0 || state.types.has(event.type));
+const shownEvents = (passage) => passage.events.filter(isShown);
+
+/** Spans to mark in a passage: of its own events, and of events that begin in another passage. */
+function marksOf(passage) {
+  const own = shownEvents(passage).flatMap((event) =>
+    membersOf(event)
+      .filter((member) => member.start !== null)
+      .map(({ role, start, end }) => ({ role, start, end, event })),
+  );
+  const guests = passage.marks.map(([p, e, role, start, end]) => ({ role, start, end, event: passage.document.passages[p].events[e] }));
+  return [...own, ...guests.filter(({ event }) => isShown(event))];
 }
 
 /** The text of a passage: spans of its events coloured by role, what is searched for marked. */
 function runningText(passage) {
-  const marks = shownEvents(passage).flatMap((event) =>
-    membersOf(event)
-      .filter((member) => member.start !== null)
-      .map((member) => ({ ...member, event })),
-  );
+  const marks = marksOf(passage);
   if (marks.length === 0) return marked(passage.text, state.needle);
   const cuts = [...new Set([0, passage.text.length, ...marks.flatMap((mark) => [mark.start, mark.end])])].sort((a, b) => a - b);
   return cuts.slice(0, -1).map((from, i) => {

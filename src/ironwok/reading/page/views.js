@@ -193,7 +193,7 @@ function passageInText(passage) {
     { class: `passage${label === undefined ? " without" : ""}${passage.matches ? "" : " out"}`, style: label === undefined ? {} : hueOf(label) },
     note,
     runningText(passage),
-    events.length ? el("div", { class: "events" }, events.map((event) => eventCard(event, () => span))) : null,
+    events.length ? el("div", { class: "events" }, events.map((event) => eventCard(event, () => span.closest(".text")))) : null,
   );
   if (!note) return span;
   let detail = null;
