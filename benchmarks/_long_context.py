@@ -8,7 +8,7 @@ import string
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,6 +17,8 @@ from torch import Tensor
 
 from ironwok.errors import DataError, ModelError
 from ironwok.nbce.answerer import Answerer
+from ironwok.nbce.closer import look_closer
+from ironwok.nbce.contexts import Part
 from ironwok.nbce.decode import Decoded, Step, steps_of, write
 from ironwok.nbce.doubts import jumps
 from ironwok.nbce.prefill import Prepared, prefill
@@ -31,12 +33,14 @@ from ironwok.nbce.rivals import (
 )
 from ironwok.nbce.rows import Rows
 from ironwok.nbce.settings import Settings
+from ironwok.results import Span
 from ironwok.text.characters import has_han
 from ironwok.text.formats.files import open_file
 from ironwok.text.tokenizer import encode_texts
 
 METHODS = {
     "routed": "NBCE, the choice leaning on the question's likelihood (ours)",
+    "closer": "the same, the kept contexts read again two sentences at a time",
     "nbce": "NBCE as published: entropy, all rows to the end",
     "mean": "NBCE, mean of the contexts",
     "max": "NBCE, maximum of the contexts",
@@ -129,9 +133,9 @@ class _CaseRun:
         self.layout = layout_for(case.question, chat=prompter.chat)
         self.question = prompter.question(case.question, self.layout)
         self.head = prompter.head()
-        encoded = encode_texts(answerer.tokenizer, case.contexts)
+        self.encoded = encode_texts(answerer.tokenizer, case.contexts)
         room = engine.limit - len(self.head) - len(self.question) - settings.max_tokens - 32 if engine.limit else None
-        self.rows = [prompter.context(ids[:room], self.layout) for ids, _ in encoded]
+        self.rows = [prompter.context(ids[:room], self.layout) for ids, _ in self.encoded]
         self.room = None if engine.limit is None else engine.limit - len(self.question) - settings.max_tokens
         start = perf_counter()
         everything = Settings(keep=None, negligible=0.0, route=0.0)
@@ -144,7 +148,10 @@ class _CaseRun:
     def answer(self, method: str) -> dict[str, Any]:
         start = perf_counter()
         reading, source = 0.0, None
-        if method in ("routed", "nbce", "mean", "max"):
+        if method == "closer":
+            reading = self.reading
+            decoded, size, source = self._closer()
+        elif method in ("routed", "nbce", "mean", "max"):
             reading = self.reading
             prepared, settings = self._variant(method)
             decoded, size = self.answerer.decode(prepared, settings), prepared.rows.nbytes
@@ -166,6 +173,31 @@ class _CaseRun:
             found["source"] = source
             found["right_source"] = source == self.case.gold
         return found
+
+    def _closer(self) -> tuple[Decoded, int, int | None]:
+        prepared, settings = self._variant("routed")
+        settings = replace(settings, closer=settings.closer or 2)
+        parts = [
+            Part(number, Span(0, len(text), text), tuple(ids))
+            for number, (text, (ids, _)) in enumerate(zip(self.case.contexts, self.encoded, strict=True))
+        ]
+        answerer = self.answerer
+        near = look_closer(
+            answerer.engine,
+            answerer.prompter,
+            prepared,
+            parts,
+            self.question,
+            self.layout,
+            settings,
+            chunk_tokens=answerer.chunk_tokens,
+        )
+        ready = prepared if near is None else near.prepared
+        decoded = answerer.decode(ready, settings)
+        drawn = [step.context for step in decoded.steps if step.context is not None]
+        followed = drawn if near is None else [near.parents[number] for number in drawn]
+        size = max(prepared.rows.nbytes, ready.rows.nbytes)
+        return decoded, size, Counter(followed).most_common(1)[0][0] if followed else None
 
     def routing(self) -> dict[str, Any]:
         """What the prefill says about the contexts, with the gold one and without it."""

@@ -112,6 +112,34 @@ def test_a_text_longer_than_the_model_takes_is_windowed_to_fit(tokenizer):
     assert answer.parts > 9
 
 
+def test_looking_closer_answers_from_a_few_sentences(answerer):
+    texts = ["One came. Two went. Three stayed. Four slept.", "Only this."]
+    plain = Settings(max_tokens=8, keep=None, negligible=0.0)
+    near = Settings(max_tokens=8, keep=None, negligible=0.0, closer=2)
+    answer = answerer.ask(QUESTION, texts, settings=near)
+    check(answer, texts)
+    assert answer.parts == 2  # what was read in all
+    stretches = {source.span.text for source in answer.sources}
+    assert stretches == {"One came. Two went.", "Two went. Three stayed.", "Three stayed. Four slept.", "Only this."}
+    # the sentences of a text share what the text had
+    whole = answerer.ask(QUESTION, texts, settings=plain)
+    assert sum(source.posterior for source in answer.sources) == pytest.approx(1)
+    assert set(answer.doubts) - {"jumping"} == set(whole.doubts) - {"jumping"}
+    # nothing to look closer at: the same answer
+    short = ["One came.", "Only this."]
+    again = answerer.ask(QUESTION, short, settings=near)
+    assert again == answerer.ask(QUESTION, short, settings=plain)
+
+
+def test_looking_closer_is_reading_the_sentences_as_contexts(answerer):
+    text = "One came. Two went. Three stayed."
+    settings = Settings(max_tokens=8, closer=1)
+    found = answerer.ask(QUESTION, [text], settings=settings)
+    alone = answerer.ask(QUESTION, ["One came.", "Two went.", "Three stayed."], settings=Settings(max_tokens=8))
+    assert found.text == alone.text
+    assert [source.span.text for source in found.sources] == [source.span.text for source in alone.sources]
+
+
 def test_one_context(answerer):
     answer = answerer.ask(QUESTION, TEXTS[:1], settings=SHORT)
     check(answer, TEXTS)

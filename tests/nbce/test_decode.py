@@ -202,6 +202,7 @@ def test_an_answer_that_breaks_off_within_a_character_says_so(tokenizer):
         ({"route": float("inf")}, "route is inf"),
         ({"keep": 0}, "keep is 0"),
         ({"negligible": 1.0}, "negligible is 1.0"),
+        ({"closer": -1}, "closer is -1"),
         ({"top_p": 0}, "top_p is 0"),
         ({"sample_top_p": 1.1}, "sample_top_p is 1.1"),
         ({"top_k": 0}, "top_k is 0"),

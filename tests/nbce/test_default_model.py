@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +53,12 @@ def test_routing_finds_the_text_and_the_answer_is_taken_from_it(answerer):
 def test_a_question_about_nothing_in_the_texts_is_doubtful(answerer):
     answer = answerer.ask("Which chess opening did the grandmaster prefer?", TEXTS, settings=Settings(max_tokens=8))
     assert "unrelated" in answer.doubts
+
+
+def test_the_python_of_the_page_runs(capsys):
+    page = Path(__file__).resolve().parents[2] / "docs" / "ask.md"
+    (block,) = re.findall(r"^```py\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    exec(compile(block, page.name, "exec"), {})
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert "The ferry to Lindholm leaves at seven." in first
+    assert rest

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ironwok.errors import InputError, LanguageWarning, TextTooLongError
+from ironwok.nbce.closer import Closer, look_closer
 from ironwok.nbce.contexts import Context, Part, as_contexts, cut
 from ironwok.nbce.decode import Decoded, NBCEChooser, steps_of, write
 from ironwok.nbce.doubts import DEFAULT_BOUNDS, Bounds, doubts
@@ -191,8 +192,20 @@ class Answerer:
         for number, question in enumerate(questions):
             on_question(number)
             ready = prepared.pop(number)
-            decoded = self.decode(ready, settings, on_text=on_text)
-            yield _answer(question, decoded, ready, parts, given, self.bounds)
+            near = None
+            if settings.closer:
+                near = look_closer(
+                    self.engine,
+                    self.prompter,
+                    ready,
+                    parts,
+                    asked[number],
+                    layouts[number],
+                    settings,
+                    chunk_tokens=self.chunk_tokens,
+                )
+            decoded = self.decode(ready if near is None else near.prepared, settings, on_text=on_text)
+            yield _answer(question, decoded, ready, near, parts, given, self.bounds)
 
     def _check_questions(self, questions: Sequence[str]) -> None:
         if isinstance(questions, str):
@@ -250,32 +263,38 @@ def tokens_per_han(tokenizer: PreTrainedTokenizerBase, text: str) -> float:
 def _answer(
     question: str,
     decoded: Decoded,
-    prepared: Prepared,
+    routed: Prepared,
+    near: Closer | None,
     parts: Sequence[Part],
     given: Sequence[Context],
     bounds: Bounds,
 ) -> Answer:
     """Locate: steps and rows back to stretches of the user's texts."""
+    prepared, read, likely = routed, parts, routed.posterior
+    if near is not None:
+        # among the kept parts, which of their sentences
+        prepared, read = near.prepared, near.parts
+        likely = near.prepared.posterior * routed.posterior[list(routed.kept)].sum()
     # white space around an answer is the model's habit, not the answer
     lead = len(decoded.text) - len(decoded.text.lstrip())
     text = decoded.text.strip()
     drawn = [step.context for step in decoded.steps if step.context is not None]
     shares = Counter(drawn)
-    likely = prepared.posterior
     order = sorted(prepared.kept, key=lambda number: (-shares[number], -float(prepared.lift[number]), number))
     sources = tuple(
         Source(
-            context=parts[number].context,
-            span=parts[number].span,
+            context=read[number].context,
+            span=read[number].span,
             lift=float(prepared.lift[number]),
             posterior=min(float(likely[number]), 1.0),
             share=shares[number] / max(len(drawn), 1),
-            document=given[parts[number].context].document,
-            record=given[parts[number].context].record,
-            evidence=_evidence(text, parts[number].span),
+            document=given[read[number].context].document,
+            record=given[read[number].context].record,
+            evidence=_evidence(text, read[number].span),
         )
         for number in order
     )
+    followed = drawn if near is None else [near.parents[number] for number in drawn]
     ends = [min(max(end - lead, 0), len(text)) for end in decoded.ends]
     tokens = tuple(
         AnswerToken(start, end, order.index(context))
@@ -287,7 +306,7 @@ def _answer(
         tokens=tokens,
         sources=sources,
         parts=len(parts),
-        doubts=doubts(prepared.lift.tolist(), drawn, question_tokens=prepared.tokens, bounds=bounds),
+        doubts=doubts(routed.lift.tolist(), followed, question_tokens=routed.tokens, bounds=bounds),
         finished=decoded.finished,
     )
 

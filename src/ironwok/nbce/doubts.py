@@ -26,7 +26,7 @@ class Bounds:
 
 
 # for SmolLM2-135M-Instruct; other models: the same scale, other figures
-DEFAULT_BOUNDS = Bounds(lift=0.35, tie=1.0, jumps=0.5)
+DEFAULT_BOUNDS = Bounds(lift=0.4, tie=1.0, jumps=0.5)
 
 
 def doubts(

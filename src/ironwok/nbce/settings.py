@@ -18,6 +18,8 @@ class Settings:
     route: λ, the weight of the question's lift r_k in the choice; 0 is plain NBCE. keep: how many contexts at most are
     decoded after the prefill, those of greatest posterior; None keeps all. negligible: of these, contexts of a
     posterior below it are dropped too, as long as one is left.
+    closer: where not 0, the kept contexts are read again, this many sentences at a time, and the answer is written from
+    those; their own posteriors decide which, by ``keep`` and ``negligible``.
     top_p, top_k: truncation of every row before entropies are taken; None for none.
     temperature: 0 is greedy; sample_top_p: nucleus of the final draw. seed: of the draw.
     max_tokens: longest answer. stop: strings at which the answer ends; they are not part of it.
@@ -29,6 +31,7 @@ class Settings:
     route: float = 0.1
     keep: int | None = 4
     negligible: float = 1e-3
+    closer: int = 0
     top_p: float | None = 0.95
     top_k: int | None = None
     temperature: float = 0.0
@@ -48,6 +51,8 @@ class Settings:
                 raise InputError(f"{name} is {value}: it is at least 0")
         if self.keep is not None and self.keep < 1:
             raise InputError(f"keep is {self.keep}: at least 1 context is kept; None keeps all")
+        if self.closer < 0:
+            raise InputError(f"closer is {self.closer}: it is a number of sentences, 0 for none")
         if not 0 <= self.negligible < 1:
             raise InputError(f"negligible is {self.negligible}: it is a probability below 1; 0 drops nothing")
         for name in ("top_p", "sample_top_p"):
