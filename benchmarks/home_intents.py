@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--domain-limit", type=int, default=400, help="sentences for the accuracy over domains")
     parser.add_argument("--mistakes", action="store_true", help="print what was misunderstood")
     arguments = parser.parse_args()
-    files = {name: read_commands(HERE / "home" / f"{name}_commands.tsv") for name in ("spoken", "later")}
+    files = {name: read_commands(HERE / "home" / f"{name}_commands.tsv") for name in ("spoken", "later", "fresh")}
     seen = {tuple(tokens_of(sentence)) for sentence, label in sample(seed=7) if label != REFUSE}
     engines: dict[str, Understander] = {"student": StudentUnderstander()}
     if arguments.classifier:

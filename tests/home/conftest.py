@@ -23,7 +23,8 @@ class Mosquitto:
             self.port = probe.getsockname()[1]
         self._program = program
         self._config = folder / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\n{options}")
+        # started by root it would become another user, who may not read the test's folder
+        self._config.write_text(f"user root\nlistener {self.port} 127.0.0.1\n{options}")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -29,7 +29,7 @@ async def until(condition, seconds=15.0):
 
 
 async def connected(mosquitto, **settings):
-    broker = Broker(BrokerSettings("127.0.0.1", mosquitto.port, **settings), retry=0.1)
+    broker = Broker(BrokerSettings("127.0.0.1", mosquitto.port, **settings), retry=0.1, most_payload=1 << 16)
     broker.start()
     assert await broker.ready(10), broker.trouble
     return broker

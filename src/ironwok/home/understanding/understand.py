@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ironwok.errors import ConfigError
-from ironwok.home.actions import Action, Command
+from ironwok.home.actions import SCENES, Action, Command
 from ironwok.home.config import HomeConfig
 from ironwok.home.understanding.clauses import clauses_of, forbids, names_another_device
 from ironwok.home.understanding.grammar import REFUSE
@@ -37,6 +37,9 @@ LABELS: Mapping[str, str] = {
     REFUSE: "与投影仪无关的话",
 }
 TEMPLATE = "这句话的意思是{}。"
+
+# a projector that goes dark by mistake annoys more than one that asks again
+_SURE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ class StudentUnderstander:
         if second != REFUSE and best - next_best < self._margin:
             choices = (Action(first), Action(second))
             return Understood(text, None, best, f"is {first} meant, or {second}?", choices)
-        if best < self._threshold:
+        if best < max(self._threshold, _SURE if first in SCENES else 0.0):
             return Understood(text, None, best, f"perhaps {first} is meant; say it differently")
         return _with_slots(text, Action(first), best, self._sources)
 
