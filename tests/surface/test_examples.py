@@ -30,7 +30,7 @@ def run(name: str, folder: Path) -> list[str]:
 
 def test_every_example_is_run_here_and_listed_in_the_readme():
     programs = {path.name for path in EXAMPLES.glob("*.py")}
-    assert programs == {"classify_texts.py", "read_folder.py", "use_with_transformers.py"}
+    assert programs == {"annotated_texts.py", "classify_texts.py", "read_folder.py", "use_with_transformers.py"}
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in listed for name in programs)
 
@@ -57,3 +57,12 @@ def test_use_with_transformers(tmp_path):
     assert "['1.00'," in cosines
     assert hidden.startswith("北[MASK]: ['")
     assert loss.startswith("loss before training: ")
+
+
+def test_annotated_texts(tmp_path):
+    texts, problem, schema, scores = run("annotated_texts.py", tmp_path)
+    assert texts == "11 texts, 15 events"
+    assert problem == "annotated.jsonl, line 11: no annotations"
+    assert schema.startswith("10 event types, ")
+    assert scores.endswith("whole events: F1 0.00")
+    assert (tmp_path / "label_studio.json").is_file()
