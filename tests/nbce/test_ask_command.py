@@ -88,6 +88,12 @@ def test_the_options_reach_the_decoder(run, notes):
     warm = [answer("--temperature", "3", "--seed", seed)["answer"] for seed in "112"]
     assert warm[0] == warm[1] != warm[2]
     assert answer("--window", "10")["parts"] > 5
+    near = answer("--closer", "1", "--keep", "0")["sources"]
+    assert {source["text"] for source in near} == {
+        BREAD,
+        "The ferry to Lindholm leaves at seven.",
+        "It does not sail on Sundays.",
+    }
 
 
 def test_a_passage_that_cannot_be_read_is_named_and_the_rest_answers(run, notes):

@@ -118,6 +118,18 @@ def ask(
             ),
         ),
     ] = None,
+    closer: Annotated[
+        int | None,
+        typer.Option(
+            "--closer",
+            metavar="N",
+            min=0,
+            help=t(
+                en="Read the passages that were kept again, N sentences at a time; 0 for not.",
+                zh="把保留下来的段落再细读一遍，每次 N 句；0 表示不细读。",
+            ),
+        ),
+    ] = None,
     window: Annotated[
         int | None,
         typer.Option(
@@ -201,7 +213,7 @@ def ask(
     import sys
 
     questions = [question, *(also or [])]
-    given: dict[str, Any] = {"beta": beta, "eta": eta, "route": route, "max_tokens": max_tokens}
+    given: dict[str, Any] = {"beta": beta, "eta": eta, "route": route, "max_tokens": max_tokens, "closer": closer}
     given = {name: value for name, value in given.items() if value is not None}
     contexts = _contexts(paths, text_field=text_field, encoding=encoding)
 
