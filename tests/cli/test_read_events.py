@@ -80,6 +80,16 @@ def test_a_schema_that_will_not_do_is_one_line(folder, tmp_path, capsys, monkeyp
     assert "Traceback" not in message
 
 
+def test_tolerance_reaches_the_decoding_and_the_settings(folder, event_run, tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["read", str(folder), "--schema", str(event_run), "--out", str(out)]
+    assert main([*command, "--tolerance", "0.3"]) == 0
+    assert json.loads((out / "run.json").read_text(encoding="utf-8"))["settings"]["events_tolerance"] == 0.3
+    assert main(command) == 1
+    assert "events_tolerance: 0.3 there, 0.0 now" in " ".join(capsys.readouterr().err.split())
+    assert main([*command, "--tolerance", "1.5"]) == 2
+
+
 def test_a_schema_with_names_that_the_model_never_saw(folder, event_run, tmp_path, capsys):
     (tmp_path / "mine.toml").write_text('[[event]]\ntype = "登月"\nroles = ["飞船"]\n', encoding="utf-8")
     arguments = ["--schema", str(tmp_path / "mine.toml"), "--event-model", str(event_run)]

@@ -80,6 +80,19 @@ def read(
             ),
         ),
     ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            "--tolerance",
+            metavar="0…1",
+            min=0,
+            max=0.99,
+            help=t(
+                en="Forgive missing links within an event, and join its parts (try 0.3).",
+                zh="容忍事件里缺少的连线，把它的几部分合起来（可试 0.3）。",
+            ),
+        ),
+    ] = 0.0,
     ask: Annotated[
         list[str] | None,
         typer.Option(
@@ -263,6 +276,7 @@ def read(
                 labels=None if labels is None else read_labels(labels, separator=separator),
                 schema=schema,
                 event_model=event_model,
+                tolerance=tolerance,
                 ask=ask or None,
                 answer_model=answer_model,
                 label_separator=separator,

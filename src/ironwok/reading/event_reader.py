@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ironwok.errors import InputError
+from ironwok.events.decoding import DecodingOptions
 from ironwok.events.schema import Schema
 from ironwok.reading.aggregate import SCORE_DIGITS
 from ironwok.reading.readers import folder_hash, hub_commit
@@ -51,7 +52,8 @@ class EventReader:
     schema: a bundled model (``finance``), the folder of a model, a schema file, or a Schema. A file or Schema says what
     to look for among that which the model knows; without one it is everything.
     model: bundled name, folder or hub id; None: the one that ``schema`` names, else a bundled one that knows it all.
-    extractor: one that is loaded already, with its own schema; ``model`` then only names it.
+    tolerance: how many missing links an event may have, as in `DecodingOptions`; 0 for none.
+    extractor: one that is loaded already, with its own schema and options; ``model`` then only names it.
     clock: seconds from any origin.
     Raises InputError, SchemaError or ModelError.
     """
@@ -64,12 +66,14 @@ class EventReader:
         *,
         schema: str | os.PathLike[str] | Schema | None = None,
         model: str | os.PathLike[str] | None = None,
+        tolerance: float = 0.0,
         device: str | None = None,
         dtype: str | None = None,
         extractor: Extracts | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.model, self.asked = _chosen(schema, model)
+        self.options = DecodingOptions(tolerance=tolerance)
         self.device = device
         self.dtype = dtype
         self._extractor = extractor
@@ -88,6 +92,7 @@ class EventReader:
             "events_schema": self.schema.fingerprint,
             "events_model": self.model,
             "events_model_version": None if self._is_given else self._model_version(),
+            "events_tolerance": self.options.tolerance,
             "events_dtype": self.dtype,
         }
 
@@ -132,7 +137,9 @@ class EventReader:
         if self._extractor is None:
             from ironwok.events import EventExtractor
 
-            self._extractor = EventExtractor(self.model, schema=self.asked, device=self.device, dtype=self.dtype)
+            self._extractor = EventExtractor(
+                self.model, schema=self.asked, options=self.options, device=self.device, dtype=self.dtype
+            )
         return self._extractor
 
     def _model_version(self) -> str | None:

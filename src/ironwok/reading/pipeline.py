@@ -53,6 +53,7 @@ def read(
     dtype: str | None = None,
     batch_size: int = 64,
     event_model: str | os.PathLike[str] | None = None,
+    tolerance: float = 0.0,
     ask: str | Sequence[str] | None = None,
     answer_model: str | None = None,
     max_chars: int = DEFAULT_MAX_CHARS,
@@ -70,7 +71,7 @@ def read(
 
     paths: files and folders of .txt .md .html .pdf .docx .csv .jsonl and their relatives.
     labels, label_separator … batch_size, classifier: see `LabelReader`; None: no labels.
-    schema, event_model, extractor: see `EventReader`; all None: no events.
+    schema, event_model, tolerance, extractor: see `EventReader`; without schema, model and extractor: no events.
     ask, answer_model, answerer: questions about all documents together, see `AnswerReader`; ``ask`` None: no answers.
     At least one of these kinds of results is asked for.
     max_chars … encoding: see `SourceOptions`.
@@ -107,7 +108,16 @@ def read(
             )
         )
     if schema is not None or event_model is not None or extractor is not None:
-        readers.append(EventReader(schema=schema, model=event_model, device=device, dtype=dtype, extractor=extractor))
+        readers.append(
+            EventReader(
+                schema=schema,
+                model=event_model,
+                tolerance=tolerance,
+                device=device,
+                dtype=dtype,
+                extractor=extractor,
+            )
+        )
     if ask is not None:
         readers.append(
             AnswerReader(
