@@ -115,6 +115,36 @@ def test_broken_bytes_in_a_long_text_are_counted() -> None:
     assert decoded.text.replace("\ufffd", "") == data.decode()
 
 
+@pytest.mark.parametrize("text", ["中国人民", "今天天气不错，我们去公园吧。", "短 short 文字 text 在这里"])
+@pytest.mark.parametrize("damage", [b"\xff", b"\xe4\xb8", b"\x80"])
+def test_one_bad_byte_in_a_short_text_costs_only_itself(text: str, damage: bytes) -> None:
+    data = text.encode()
+    for place in (0, len(data), len(text[:2].encode())):
+        for named in (None, "utf-8"):
+            decoded = decode(data[:place] + damage + data[place:], name="x", encoding=named)
+            assert (decoded.encoding, decoded.replaced) == ("utf-8", len(damage) if damage != b"\xe4\xb8" else 1)
+            assert decoded.text.replace("\ufffd", "") == text
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "gb18030"])
+def test_a_single_zero_byte_does_not_make_a_text_binary(codec: str) -> None:
+    data = ("今天天气不错，我们去公园吧。\n" * 60).encode(codec)
+    place = len(data) // 2  # 30 lines
+    decoded = decode(data[:place] + b"\x00" + data[place:], name="x")
+    assert (decoded.encoding, decoded.replaced) == (codec, 1)
+    assert decoded.text.replace("\ufffd", "") == data.decode(codec)
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_and_without_a_single_latin_letter(codec: str) -> None:
+    for text in ("今天天气不错，我们去公园吧。", "好的", "中国的一个人\n"):
+        assert decode(text.encode(codec), name="x").text == text
+    rare = "饕餮纹青铜簋盨，鎏金鍪釜甑鬲。"
+    with pytest.raises(EncodingError, match=f"--encoding {codec}"):
+        decode(rare.encode(codec), name="x")
+    assert decode(rare.encode(codec), name="x", encoding=codec).text == rare
+
+
 def test_replacement_characters_of_the_text_itself_are_not_counted() -> None:
     assert decode("坏\ufffd字".encode(), name="x").replaced == 0
 

@@ -26,9 +26,7 @@ class StandardInput(Iterator[Line]):
     Raises UnreadableDocumentError and EncodingError while it is read.
     """
 
-    def __init__(
-        self, *, encoding: str | None, on_skip: Callable[[str], None], on_note: Callable[[str], None]
-    ) -> None:
+    def __init__(self, *, encoding: str | None, on_skip: Callable[[str], None], on_note: Callable[[str], None]) -> None:
         if sys.stdin is None:
             raise UnreadableDocumentError("standard input is closed: name a file, or send texts to it")
         self._file: BinaryIO = sys.stdin.buffer

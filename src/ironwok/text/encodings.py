@@ -72,7 +72,7 @@ _WIDER = {
     "euc_kr": "cp949",
     "utf_8": "utf-8",
 }
-_BYTE_ORDER_MARKS = (
+BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16: its first two bytes are the same
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -85,10 +85,14 @@ _SHORT = 64  # bytes; under that a statistical detector guesses
 _ENOUGH = 0.2  # of _plausibility: a right reading scores 0.25 when it has common characters only, and mostly over 0.5
 _PRIOR = 0.05  # for GB18030, by far the most frequent of them in our users' files; more where two characters decide
 _FEW_BROKEN = 1000  # one broken byte in this many characters is damage, more is another encoding
+_FEW_ZEROS = 200  # one zero byte in this many is damage, more is no text
 _SAMPLED_LINES = 2000
 # UTF-16 and UTF-32 were ruled out by their zero bytes; the rest is guessed for short Chinese texts and hardly in use.
 _EXCLUDED = ["utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be", "utf_7"]
 _EXCLUDED += ["johab", "shift_jis_2004", "shift_jisx0213", "euc_jis_2004", "euc_jisx0213", "cp1006"]
+_MAGIC = (b"%PDF-", b"PK\x03\x04", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"\xd0\xcf\x11\xe0", b"\x7fELF")
+_ESCAPED = re.compile("[\udc80-\udcff]+")
+_LONGEST_DAMAGE = 4  # bytes in one place: a character, or what a broken one leaves
 _CONTROL = re.compile("[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 _HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 _LATIN_LETTER = re.compile(rb"[A-Za-z]")
@@ -119,8 +123,9 @@ def decode(data: bytes, *, name: str, encoding: str | None = None, declared: str
 
     name: what to call the data in errors. encoding: trusted, no detection. declared: what the file says of itself
     (HTML, XML), believed if the bytes agree.
-    A few broken bytes (a text cut off in the middle of a character, say) become U+FFFD and are counted.
-    Raises EncodingError if ``encoding`` is unknown or does not fit, or if the bytes are no text in any likely encoding.
+    A few broken or zero bytes (a text cut off in the middle of a character, say) become U+FFFD and are counted.
+    Raises EncodingError if ``encoding`` is unknown or most of the bytes do not fit it, or if they are no text in any
+    likely encoding.
     """
     if encoding is not None:
         codec = known_codec(encoding)
@@ -128,17 +133,42 @@ def decode(data: bytes, *, name: str, encoding: str | None = None, declared: str
             raise EncodingError(
                 f"{name}: Python knows no encoding called {encoding!r}; try 'utf-8', 'gb18030', 'big5', 'utf-16'"
             )
-        try:
-            return Decoded(_strip_mark(data.decode(codec)), codec)
-        except UnicodeDecodeError as error:
-            raise EncodingError(
-                f"{name}: not {encoding}: byte {error.start} ({data[error.start]:#04x}) does not fit; "
-                "leave the encoding out to have it detected"
-            ) from error
-    codec = detect(data, name=name, declared=declared)
+        decoded = _with_replacements(data, codec)
+        if decoded.replaced and _is_another_encoding(decoded):
+            raise EncodingError(f"{name}: not {encoding}: {_first_misfit(data, codec)}; {_other_way(data)}")
+        return decoded
+    return _with_replacements(data, detect(data, name=name, declared=declared))
+
+
+def _with_replacements(data: bytes, codec: str) -> Decoded:
     text = data.decode(codec, errors="replace")
     replaced = text.count("\ufffd") - data.count("\ufffd".encode(codec)) if "\ufffd" in text else 0
-    return Decoded(_strip_mark(text), codec, max(replaced, 0))
+    zeros = text.count("\x00")
+    if zeros:  # no sign of any text, and trouble for whoever reads it later
+        text = text.replace("\x00", "\ufffd")
+    return Decoded(_strip_mark(text), codec, max(replaced, 0) + zeros)
+
+
+def _is_another_encoding(decoded: Decoded) -> bool:
+    """Whether so much is broken that the named encoding cannot have been meant."""
+    beyond_ascii = sum(character > "\x7f" for character in decoded.text) - decoded.replaced
+    nothing_else = not decoded.text.replace("\ufffd", "").strip()
+    return nothing_else or (decoded.replaced > 2 and decoded.replaced * 4 > beyond_ascii)
+
+
+def _first_misfit(data: bytes, codec: str) -> str:
+    try:
+        data.decode(codec)
+    except UnicodeDecodeError as error:
+        return f"byte {error.start} ({data[error.start]:#04x}) does not fit, nor do most others"
+    return "it holds nothing but zero bytes"
+
+
+def _other_way(data: bytes) -> str:
+    try:
+        return f"it reads as {detect(data, name='')}: name that encoding, or none"
+    except EncodingError:
+        return "nor does it read as any other likely encoding"
 
 
 def known_codec(label: str) -> str | None:
@@ -154,20 +184,28 @@ def known_codec(label: str) -> str | None:
 
 def detect(data: bytes, *, name: str, declared: str | None = None) -> str:
     """The codec that ``data`` is written in. Raises EncodingError when there is none, or when it is no text."""
-    for mark, codec in _BYTE_ORDER_MARKS:
+    for mark, codec in BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return codec
-    if b"\x00" in data[:_SAMPLE] or b"\x00" in data:
-        return _detect_utf16(data, name=name)
+    if (zeros := data.count(0)) > 0:
+        text = data.replace(b"\x00", b"")
+        is_text = _fits(text, "utf-8") or _best_east_asian(text, _informative_part(text)) is not None
+        if zeros * _FEW_ZEROS > len(data) or not is_text:
+            return _detect_utf16(data, name=name)
+        data = text
     if _looks_binary(data):
-        raise EncodingError(f"{name}: binary data, not text")
+        if not data.startswith(_MAGIC) and (codec := _chinese_utf16(data)) is not None:
+            return codec
+        raise EncodingError(f"{name}: binary data, not text{_utf16_hint(data)}")
     if declared is not None and (codec := known_codec(declared)) is not None and _fits(data, codec):
         return codec
-    if _fits(data, "utf-8") and not _utf8_by_accident(data):
+    if (_fits(data, "utf-8") and not _utf8_by_accident(data)) or _is_damaged_utf8(data):
         return "utf-8"
     sample = _informative_part(data)
     if (east_asian := _best_east_asian(data, sample)) is not None:
         return east_asian
+    if (codec := _chinese_utf16(data)) is not None:
+        return codec
     if _mostly(data, "utf-8"):
         return "utf-8"
     if _accented_latin(sample) and _fits(data, "cp1252"):
@@ -183,11 +221,11 @@ def detect_lines(file: BinaryIO, *, name: str) -> str:
     file: at its start; it is read to its end. Raises EncodingError.
     """
     head = file.read(_SAMPLE)
-    if head.startswith(tuple(mark for mark, _ in _BYTE_ORDER_MARKS)) or head.count(0) * 10 > len(head):
+    if head.startswith(tuple(mark for mark, _ in BYTE_ORDER_MARKS)) or head.count(0) * 10 > len(head):
         whole = len(head) < _SAMPLE or _detectable(head)  # the sample may end within a UTF-16 surrogate pair
         return detect(head if whole else head[:-2], name=name)
     if _looks_binary(head):
-        raise EncodingError(f"{name}: binary data, not text")
+        raise EncodingError(f"{name}: binary data, not text{_utf16_hint(head)}")
     good, bad, rest = 0, 0, head.rpartition(b"\n")[2]
     sample: list[bytes] = []
     for line in itertools.chain(
@@ -239,10 +277,21 @@ def _mostly(data: bytes, codec: str) -> bool:
     return cut_off or (broken > 0 and few)
 
 
+def _is_damaged_utf8(data: bytes) -> bool:
+    """Whether the bytes are UTF-8 but for a place or two, or one in twenty of those beyond ASCII.
+
+    What is valid as characters of three bytes is UTF-8: other encodings give such sequences next to never.
+    """
+    text = data.decode("utf-8", errors="surrogateescape")
+    broken = _ESCAPED.findall(text)
+    if not broken or max(map(len, broken)) > _LONGEST_DAMAGE:
+        return False
+    wide = sum("\u0800" <= character <= "\ud7ff" or character >= "\ue000" for character in text)
+    return wide >= 4 * len(broken) and (len(broken) <= 2 or wide >= 20 * len(broken))
+
+
 def _looks_binary(data: bytes) -> bool:
-    if data.startswith(
-        (b"%PDF-", b"PK\x03\x04", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"\xd0\xcf\x11\xe0", b"\x7fELF")
-    ):
+    if data.startswith(_MAGIC):
         return True
     sample = data[:_SAMPLE]
     return len(_CONTROL.findall(sample.decode("latin-1"))) * 50 > len(sample)
@@ -265,7 +314,36 @@ def _detect_utf16(data: bytes, *, name: str) -> str:
                 readable = sum(character.isprintable() or character.isspace() for character in text)
                 if readable >= 0.95 * len(text):
                     return codec
-    raise EncodingError(f"{name}: binary data (zero bytes), not text")
+    if (codec := _chinese_utf16(data)) is not None:
+        return codec
+    raise EncodingError(f"{name}: binary data (zero bytes), not text{_utf16_hint(data)}")
+
+
+def _chinese_utf16(data: bytes) -> str | None:
+    """UTF-16 without a mark and without any Latin letter or line end: common Chinese characters and nothing else."""
+    for codec in ("utf-16-le", "utf-16-be"):
+        chinese, frequent = _chinese_shares(data, codec)
+        if len(data) >= 4 and chinese == 1.0 and frequent >= 0.4:
+            return codec
+    return None
+
+
+def _chinese_shares(data: bytes, codec: str) -> tuple[float, float]:
+    """Of the characters in this UTF-16: the share that is Chinese at all, and the share of frequent ones."""
+    if len(data) % 2 or not data:
+        return 0.0, 0.0
+    text = data[:_SAMPLE].decode(codec, errors="replace")
+    chinese = sum("\u4e00" <= sign <= "\u9fff" or sign in _CHINESE_FREQUENT or sign in "\r\n" for sign in text)
+    return chinese / len(text), sum(character in _CHINESE_FREQUENT for character in text) / len(text)
+
+
+def _utf16_hint(data: bytes) -> str:
+    """For the end of a message, where the data may be UTF-16 after all."""
+    for codec in ("utf-16-le", "utf-16-be"):
+        chinese, frequent = _chinese_shares(data[: len(data) // 2 * 2], codec)
+        if chinese >= 0.7 and frequent >= 0.2:
+            return f"; if it is UTF-16 without a byte order mark, name it: --encoding {codec} (encoding={codec!r})"
+    return ""
 
 
 def _utf8_by_accident(data: bytes) -> bool:
@@ -331,5 +409,6 @@ def _detect_other(data: bytes, sample: bytes, *, name: str) -> str:
         codec = _WIDER.get(best.encoding, best.encoding)
         return codec if _fits(data, codec) else best.encoding
     raise EncodingError(
-        f"{name}: no text in UTF-8, GB18030, Big5 or any other likely encoding; name the encoding if you know it"
+        f"{name}: no text in UTF-8, GB18030, Big5 or any other likely encoding; name the encoding if you know it: "
+        f"--encoding NAME (encoding='NAME'){_utf16_hint(data)}"
     )
