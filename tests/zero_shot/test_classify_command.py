@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -77,6 +80,135 @@ def test_standard_input_is_read_line_by_line(run, monkeypatch):
     code, out, _ = run("-")
     assert code == 0
     assert [(r["line"], r["text"]) for r in records(out)] == [(1, "外面下雨了。"), (3, "股市今天大跌。")]
+
+
+def test_standard_input_in_gb18030_keeps_its_short_lines(run, monkeypatch):
+    texts = ["央行宣布降准", "主队三比一获胜", "谢谢", "好"]
+    for codec, given in (("gb18030", ()), ("utf-16", ()), ("gb18030", ("--encoding", "gbk"))):
+        data = "\n".join([*texts, ""]).encode(codec)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        code, out, _ = run("-", *given)
+        assert code == 0
+        assert [r["text"] for r in records(out)] == texts
+
+
+def test_broken_bytes_are_told_of(run, tmp_path, monkeypatch):
+    data = "外面下雨了。\n股市\0今天".encode().replace(b"\0", b"\xff") + "大跌。\n".encode()
+    file = tmp_path / "texts.txt"
+    file.write_bytes(data)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    for source in (file, "-"):
+        code, out, err = run(source)
+        assert code == 0
+        assert [r["text"] for r in records(out)] == ["外面下雨了。", "股市\ufffd今天大跌。"]
+        assert "line 2: a broken byte sequence is read as U+FFFD" in err
+
+
+def test_lone_carriage_returns_end_lines_too(run, tmp_path):
+    file = tmp_path / "mac.txt"
+    file.write_bytes("外面下雨了。\r股市今天大跌。\r\r好\r\n坏\n".encode())
+    found = records(run(file)[1])
+    assert [(r["line"], r["text"]) for r in found] == [(1, "外面下雨了。"), (2, "股市今天大跌。"), (4, "好"), (5, "坏")]
+
+
+def test_labels_may_be_separated_as_people_type_them(run, texts, tmp_path):
+    for labels in ("财经，体育、天气", "财经;体育； 天气", "财经、体育,天气、"):
+        assert set(records(run(texts, labels=labels)[1])[0]["labels"]) == {"财经", "体育", "天气"}
+    found = records(run(texts, "--separator", "、", labels="体育、足球,体育、篮球;天气")[1])
+    assert set(found[0]["labels"]) == {
+        "体育、足球",
+        "体育、篮球",
+        "天气",
+    }
+    file = tmp_path / "labels.txt"
+    file.write_text("衣、食\n住、行\n", encoding="utf-8")
+    assert set(records(run(texts, labels=f"@{file}")[1])[0]["labels"]) == {"衣、食", "住、行"}
+
+
+def test_an_empty_table_is_told_of_and_no_error(run, tmp_path):
+    file = tmp_path / "empty.jsonl"
+    file.write_bytes(b"")
+    code, out, err = run(file)
+    assert (code, out) == (0, "")
+    assert f"skipped: {file}: empty" in err
+
+
+@pytest.fixture
+def pipe(monkeypatch):
+    """Standard input from a pipe; its end to write to. It is closed after a while, so that no test hangs."""
+    reading, writing = os.pipe()
+    file = os.fdopen(writing, "wb", buffering=0)
+    watchdog = threading.Timer(60, file.close)
+    watchdog.start()
+    with io.TextIOWrapper(os.fdopen(reading, "rb")) as stdin, file:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield file
+    watchdog.cancel()
+
+
+def test_a_line_that_arrives_alone_is_answered_without_waiting_for_the_next(pipe, overlap):
+    classifier = ZeroShotClassifier(scorer=overlap)
+    given = lines.read_lines("-", text_field=None, on_skip=pytest.fail)
+    pipe.write("下雨\n\n降准\n获".encode())
+    answers = lines.with_answers(given, partial(classifier.classify_iter, labels=["下雨", "降准", "获胜"]))
+    assert [next(answers)[1].label for _ in range(2)] == ["下雨", "降准"]
+    pipe.write("胜\n".encode())
+    line, result = next(answers)
+    assert (line.number, result.label) == (4, "获胜")
+    assert not pipe.closed
+    pipe.close()
+    assert list(answers) == []
+
+
+def test_what_is_answered_is_on_the_disk_before_more_is_waited_for(pipe, tmp_path, overlap):
+    out = tmp_path / "out.jsonl"
+    classifier = ZeroShotClassifier(scorer=overlap)
+    given = lines.read_lines("-", text_field=None, on_skip=pytest.fail)
+    seen = []
+
+    class Watched:
+        """Standard input, with a look at the file whenever the next line is to be waited for."""
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            if given.pauses():
+                seen.append(len(records(out.read_text(encoding="utf-8"))))
+                pipe.write(f"第{len(seen)}行\n".encode()) if len(seen) < 4 else pipe.close()
+            return next(given)
+
+        def pauses(self):
+            return given.pauses()
+
+    with lines.ResultFile(out, settings={}, resume=False, overwrite=False) as results:
+        answer = partial(classifier.classify_iter, labels=["一", "二"])
+        for line, result in lines.with_answers(Watched(), answer, on_wait=results.flush):
+            results.write(line, result)
+    assert seen == [0, 1, 2, 3]
+
+
+def test_a_killed_run_over_a_file_has_lost_a_small_round_at_most(tmp_path, overlap):
+    out = tmp_path / "out.jsonl"
+    classifier = ZeroShotClassifier(scorer=overlap)
+    given = [lines.Line(number, f"第{number}行") for number in range(1, 301)]
+    taken = []
+
+    def look():
+        taken.append(len(taken) - out.read_bytes().count(b"\n"))
+
+    with lines.ResultFile(out, settings={}, resume=False, overwrite=False) as results:
+
+        def on_wait():
+            results.flush()
+            look()
+
+        answer = partial(classifier.classify_iter, labels=["一", "二"])
+        for line, result in lines.with_answers(given, answer, on_wait=on_wait):
+            results.write(line, result)
+    # texts that were taken and whose results were not on the disk: a round of 8 first, of 64 later
+    assert taken[:10] == [0, 1, 2, 3, 4, 5, 6, 7, 0, 1]
+    assert max(taken) == 63
 
 
 def test_records_by_field_with_broken_ones_named_by_file_and_line(run, tmp_path):
@@ -230,7 +362,7 @@ def test_a_full_disk_is_an_error_that_names_the_file(run, texts, tmp_path, monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     out = tmp_path / "out.jsonl"
-    monkeypatch.setattr("ironwok.reading.files.os.fsync", full)
+    monkeypatch.setattr("ironwok.files.os.fsync", full)
     code, _, err = run(texts, "--out", out)
     assert code == 1
     assert f"{out} cannot be written: No space left on device" in err

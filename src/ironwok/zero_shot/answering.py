@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -26,6 +26,10 @@ from ironwok.zero_shot.tree import descend
 _PAIRS_PER_CHUNK = 4096
 _TEXTS_PER_CHUNK = 1024
 
+# The same for answers that are given out as they come: a second or two of work on a CPU, the first sooner still.
+_PAIRS_PER_ROUND = 2048
+_TEXTS_PER_ROUND = (8, 64)
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -37,23 +41,48 @@ class Chunk:
         return len(self.texts)
 
 
-def chunks_of(texts: Iterator[str], question: Question, reader: Reader, cut: Shortlist | None) -> Iterator[Chunk]:
+def chunks_of(
+    texts: Iterator[str], question: Question, reader: Reader, cut: Shortlist | None, *, soon: bool = False
+) -> Iterator[Chunk]:
+    """The texts in portions.
+
+    soon: small portions that grow, so that answers need not wait for many texts; a portion ends where ``texts`` has a
+    method ``pauses`` and that says that the next text is yet to come.
+    """
     first = 0
+    pairs, most, largest = _PAIRS_PER_CHUNK, _TEXTS_PER_CHUNK, _TEXTS_PER_CHUNK
+    pauses: Callable[[], bool] | None = None
+    if soon:
+        pairs, (most, largest) = _PAIRS_PER_ROUND, _TEXTS_PER_ROUND
+        pauses = getattr(texts, "pauses", None)
     while True:
-        chunk = _next_chunk(texts, first, question, reader, cut)
+        chunk = _next_chunk(texts, first, question, reader, cut, most=most, most_pairs=pairs, pauses=pauses)
         if not chunk.texts:
             break
         yield chunk
         first += len(chunk)
+        most = min(2 * most, largest)
     if question.per_text is not None and first < len(question.per_text):
         raise InputError(f"there are labels for {len(question.per_text)} texts, but only {first} texts")
 
 
-def _next_chunk(texts: Iterator[str], first: int, question: Question, reader: Reader, cut: Shortlist | None) -> Chunk:
+def _next_chunk(
+    texts: Iterator[str],
+    first: int,
+    question: Question,
+    reader: Reader,
+    cut: Shortlist | None,
+    *,
+    most: int,
+    most_pairs: int,
+    pauses: Callable[[], bool] | None,
+) -> Chunk:
     """As many texts as make a round of readings, one at least."""
     chunk = Chunk([], [], [])
     pairs = 0
-    while pairs < _PAIRS_PER_CHUNK and len(chunk) < _TEXTS_PER_CHUNK:
+    while pairs < most_pairs and len(chunk) < most:
+        if chunk.texts and pauses is not None and pauses():
+            break
         fresh = list(islice(texts, 1))
         if not fresh:
             break

@@ -201,9 +201,11 @@ class ZeroShotClassifier:
         max_tokens: int | None = None,
         progress: bool = False,
     ) -> Iterator[Classification]:
-        """Classify a stream of texts of any length, in its order, a chunk at a time.
+        """Classify a stream of texts of any length, in its order, in rounds of 8 texts to begin with, 64 later.
 
-        The arguments are those of ``classify``, without samples-contrast, which needs all texts at once.
+        texts: an iterator of them may have a method ``pauses() -> bool`` that tells whether the next text is yet to
+        come; what has been collected is answered then, before the next text is waited for.
+        The other arguments are those of ``classify``, without samples-contrast, which needs all texts at once.
         Arguments are checked at the call, each text when its turn comes.
         """
         question = make_question(labels, label_separator, multi_label, threshold, windows, beam)
@@ -257,7 +259,7 @@ class ZeroShotClassifier:
     ) -> Iterator[Classification]:
         done = 0
         with progress_bar("classify", total=total, shown=progress) as advance:
-            for chunk in chunks_of(texts, question, reader, cut):
+            for chunk in chunks_of(texts, question, reader, cut, soon=True):
                 yield from against_candidates(reader, chunk, question, cut)
                 done += len(chunk)
                 advance(len(chunk))
