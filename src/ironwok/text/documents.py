@@ -14,7 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from ironwok.errors import DocumentError, InputError, NoDocumentsError, UnreadableDocumentError, UnsupportedFormatError
+from ironwok.errors import (
+    DocumentError,
+    EmptyDocumentError,
+    InputError,
+    NoDocumentsError,
+    UnreadableDocumentError,
+    UnsupportedFormatError,
+)
 from ironwok.text.formats import READERS, Document, ReadOptions, Skip, reader_for
 
 __all__ = ["Document", "ReadOptions", "Skip", "find_files", "read_documents", "read_file", "readable_suffixes"]
@@ -91,6 +98,7 @@ def read_file(path: PathLike, *, options: ReadOptions | None = None) -> Iterator
         yield Skip(str(path), _unsupported(path))
         return
     items = reader(path, options or ReadOptions())
+    is_empty = True
     while True:
         try:
             item = next(items, None)
@@ -98,10 +106,13 @@ def read_file(path: PathLike, *, options: ReadOptions | None = None) -> Iterator
             yield Skip(str(path), error)
             return
         if item is None:
-            return
+            break
         if isinstance(item, Document) and not item.text.strip():
-            item = Skip(str(path), UnreadableDocumentError(f"{path}: empty"), item.record, item.line)
+            item = Skip(str(path), EmptyDocumentError(f"{path}: empty"), item.record, item.line)
+        is_empty = False
         yield item
+    if is_empty:
+        yield Skip(str(path), EmptyDocumentError(f"{path}: empty"))
 
 
 def _unsupported(path: Path) -> UnsupportedFormatError:

@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,19 @@ def read_json_lines(path: Path, options: ReadOptions) -> Iterator[Document | Ski
 
 
 def read_json(path: Path, options: ReadOptions) -> Iterator[Document | Skip]:
-    """An array of records, a single record, or records one after the other."""
-    yield from _documents(path, _records_of_file(path, options), options)
+    """An array of records, a single record, or records one after the other.
+
+    Documents that begin in the same line as another have no line: it would not tell them apart, their numbers do.
+    """
+    before: Document | Skip | None = None
+    is_alone = True
+    for item in itertools.chain(_documents(path, _records_of_file(path, options), options), (None,)):
+        shares = before is not None and item is not None and item.line == before.line
+        if isinstance(before, Document) and (shares or not is_alone):
+            yield replace(before, line=None)
+        elif before is not None:
+            yield before
+        before, is_alone = item, not shares
 
 
 def json_records(path: Path, options: ReadOptions) -> Iterator[Record | BrokenRecord]:

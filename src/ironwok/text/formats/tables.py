@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ironwok.errors import EncodingError, UnreadableDocumentError
+from ironwok.errors import EmptyDocumentError, EncodingError, UnreadableDocumentError
 from ironwok.text.formats.fields import SAMPLED_RECORDS, is_known_name, text_name, title_name
 from ironwok.text.formats.files import read_lines, unpacked_name
 from ironwok.text.formats.values import Document, ReadOptions, Skip
@@ -23,6 +23,7 @@ _LONGEST_HEADER = 40  # characters of a column's name
 _LONGEST_ROW = 20_000  # lines; a longer one is a quotation mark that was never closed
 _MOST_REPAIRS = 1000  # so many unclosed quotation marks: the file does not quote at all
 _LONE_RETURN = re.compile("\r(?!\n)")  # how spreadsheets on old Macs ended a row
+_DECLARATION = re.compile(r'\s*"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
 _LINE = re.compile("[^\n]*\n|[^\n]+")
 
 
@@ -56,8 +57,10 @@ class _Columns:
 
 def read_table(path: Path, options: ReadOptions) -> Iterator[Document | Skip]:
     lines = _Lines(path, options)
-    sample = [line.text for line in lines.ahead(_SAMPLED_LINES)]
-    delimiter = _delimiter_of(sample, default="\t" if unpacked_name(path).suffix.lower() == ".tsv" else ",")
+    delimiter = _declared_delimiter(lines)
+    if delimiter is None:
+        sample = [line.text for line in lines.ahead(_SAMPLED_LINES)]
+        delimiter = _delimiter_of(sample, default="\t" if unpacked_name(path).suffix.lower() == ".tsv" else ",")
     # The limit is one for the whole process; only ever raised, so that nobody else's reading breaks.
     csv.field_size_limit(max(csv.field_size_limit(), options.max_bytes))
     found = _rows(lines, delimiter)
@@ -69,7 +72,7 @@ def read_table(path: Path, options: ReadOptions) -> Iterator[Document | Skip]:
     first_rows = [row for row in head if isinstance(row, Row)]
     if not first_rows:
         yield from (skip for skip in head if isinstance(skip, Skip))
-        raise UnreadableDocumentError(f"{path}: an empty table")
+        raise EmptyDocumentError(f"{path}: empty, an empty table")
     columns = _columns_of(path, first_rows, options)
     record = -1
     skip_header = columns.header
@@ -111,6 +114,16 @@ def _document_from(path: Path, row: Row, columns: _Columns, delimiter: str, reco
         replaced=row.replaced,
         metadata={name: cell for i, (name, cell) in enumerate(zip(names, cells, strict=False)) if i not in apart},
     )
+
+
+def _declared_delimiter(lines: _Lines) -> str | None:
+    """What the first line says, where it is the one that Excel writes and no row of the table; it is taken off."""
+    first = lines.ahead(1)
+    match = _DECLARATION.fullmatch(first[0].text) if first else None
+    if match is None:
+        return None
+    lines.drop()
+    return match[1]
 
 
 def _delimiter_of(lines: Sequence[str], *, default: str) -> str:
@@ -250,6 +263,10 @@ class _Lines:
         """The next lines, without consuming them."""
         self._waiting.extend(itertools.islice(self._source, max(count - len(self._waiting), 0)))
         return list(itertools.islice(self._waiting, count))
+
+    def drop(self) -> None:
+        """Take off the next line, one that `ahead` has shown."""
+        self._waiting.popleft()
 
     def begin_row(self) -> None:
         self.row = []
