@@ -44,8 +44,8 @@ class CommandEntry:
 COMMANDS = (
     CommandEntry(
         "read",
-        en="Read files and folders: sort every passage into your labels, write an HTML report",
-        zh="读文件和文件夹：按你给的标签归类每一段，写出一份 HTML 报告",
+        en="Read files and folders: sort every passage into your labels, find events, write an HTML report",
+        zh="读文件和文件夹：按你给的标签归类每一段，找出事件，写出一份 HTML 报告",
     ),
     CommandEntry(
         "classify",
