@@ -203,7 +203,7 @@ class _CaseRun:
         """What the prefill says about the contexts, with the gold one and without it."""
         record: dict[str, Any] = {
             "gold": self.case.gold,
-            "question_tokens": len(self.question),
+            "question_tokens": self.answerer.prompter.length(self.case.question),
             "lift": [round(value, 3) for value in self.prepared.lift.tolist()],
         }
         prepared, settings = self._variant("routed")

@@ -205,7 +205,7 @@ class Answerer:
                     chunk_tokens=self.chunk_tokens,
                 )
             decoded = self.decode(ready if near is None else near.prepared, settings, on_text=on_text)
-            yield _answer(question, decoded, ready, near, parts, given, self.bounds)
+            yield _answer(question, self.prompter.length(question), decoded, ready, near, parts, given, self.bounds)
 
     def _check_questions(self, questions: Sequence[str]) -> None:
         if isinstance(questions, str):
@@ -262,6 +262,7 @@ def tokens_per_han(tokenizer: PreTrainedTokenizerBase, text: str) -> float:
 
 def _answer(
     question: str,
+    question_tokens: int,
     decoded: Decoded,
     routed: Prepared,
     near: Closer | None,
@@ -306,7 +307,7 @@ def _answer(
         tokens=tokens,
         sources=sources,
         parts=len(parts),
-        doubts=doubts(routed.lift.tolist(), followed, question_tokens=routed.tokens, bounds=bounds),
+        doubts=doubts(routed.lift.tolist(), followed, question_tokens=question_tokens, bounds=bounds),
         finished=decoded.finished,
     )
 

@@ -26,7 +26,7 @@ class Bounds:
 
 
 # for SmolLM2-135M-Instruct; other models: the same scale, other figures
-DEFAULT_BOUNDS = Bounds(lift=0.4, tie=1.0, jumps=0.5)
+DEFAULT_BOUNDS = Bounds(lift=0.75, tie=1.0, jumps=0.5)
 
 
 def doubts(
@@ -34,8 +34,8 @@ def doubts(
 ) -> tuple[str, ...]:
     """The codes of `ironwok.results.Answer`, in a fixed order.
 
-    lift: r_k of every context, nats. contexts: of the answer's tokens, in order. question_tokens: over which the lift
-    was summed.
+    lift: r_k of every context, nats. contexts: of the answer's tokens, in order. question_tokens: of the question
+    itself; the words around it, the same in every row, add next to nothing to the lift.
     """
     found = []
     ranked = sorted(lift, reverse=True)

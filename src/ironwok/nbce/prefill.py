@@ -27,14 +27,13 @@ class Prepared:
 
     rows: the empty context, then those that are decoded. kept: their numbers among all contexts, from 0, in the order
     of the rows. lift: r_k = log p(question | S_k) − log p(question) of all contexts, nats, float64 [N].
-    log_p: of the answer's first token, float32 [R, V]. tokens: how many the question has, with the turn around it.
+    log_p: of the answer's first token, float32 [R, V].
     """
 
     rows: Rows
     kept: tuple[int, ...]
     lift: Tensor
     log_p: Tensor
-    tokens: int
 
     @property
     def posterior(self) -> Tensor:
@@ -49,14 +48,14 @@ class Prepared:
         """The same with fewer rows; ``contexts`` are numbers that were kept."""
         places = [self.kept.index(number) for number in contexts]
         rows = [0, *(place + 1 for place in places)]
-        return Prepared(self.rows.select(rows), tuple(contexts), self.lift, self.log_p[rows], self.tokens)
+        return Prepared(self.rows.select(rows), tuple(contexts), self.lift, self.log_p[rows])
 
     def without(self, context: int) -> Prepared:
         """As if this context had not been there."""
         rest = self.only([number for number in self.kept if number != context])
         keep = [number for number in range(len(self.lift)) if number != context]
         renumbered = tuple(number - (number > context) for number in rest.kept)
-        return Prepared(rest.rows, renumbered, self.lift[keep], rest.log_p, self.tokens)
+        return Prepared(rest.rows, renumbered, self.lift[keep], rest.log_p)
 
 
 def chunks(lengths: Sequence[int], *, chunk_tokens: int) -> Iterator[list[int]]:
@@ -99,10 +98,7 @@ def prefill(
             lifts[which][numbers] = lift
             best[which] = _best(best[which], asked, numbers, lift, settings.keep)
         on_read(len(numbers))
-    return [
-        _finish(first[which], best[which], lifts[which], settings, len(question))
-        for which, question in enumerate(questions)
-    ]
+    return [_finish(first[which], best[which], lifts[which], settings) for which in range(len(questions))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +137,7 @@ def _best(held: list[_Row], asked: _Asked, numbers: list[int], lift: Tensor, kee
     return [_Row(row.context, row.lift, small, moved[row.place]) if row.asked is asked else row for row in ranked]
 
 
-def _finish(first: _Asked, best: list[_Row], lift: Tensor, settings: Settings, tokens: int) -> Prepared:
+def _finish(first: _Asked, best: list[_Row], lift: Tensor, settings: Settings) -> Prepared:
     probability = posterior(lift)
     likely = [row for row in best if probability[row.context] >= settings.negligible] or best[:1]
     likely.sort(key=lambda row: row.context)
@@ -158,4 +154,4 @@ def _finish(first: _Asked, best: list[_Row], lift: Tensor, settings: Settings, t
     kept = tuple(ordered[place].context for place in order)
     if index != list(range(len(index))):
         rows, log_p = rows.select(index), log_p[index]
-    return Prepared(rows, kept, lift, log_p, tokens)
+    return Prepared(rows, kept, lift, log_p)

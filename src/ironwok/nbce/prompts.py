@@ -95,6 +95,10 @@ class Prompter:
         before, after = layout.question.split("{question}")
         return [*self._text(before + question + after), *self._tail, *self._text(layout.opening)]
 
+    def length(self, question: str) -> int:
+        """How many tokens the question itself has, without the words around it."""
+        return len(self._text(question))
+
     def _text(self, text: str) -> list[int]:
         # marks such as <|im_end|> in somebody's document are only text
         return encode_texts(self.tokenizer, [text])[0][0] if text else []
