@@ -16,6 +16,7 @@ The tree, so that a caller can choose how finely to catch::
     │   └── AnnotationError              a file of annotated texts, or a format of one, is not usable
     ├── DocumentError                    a document on disk
     │   ├── UnreadableDocumentError      not there, no permission, binary, damaged
+    │   │   └── EmptyDocumentError       there, but without any text
     │   ├── EncodingError                bytes that are no text in any likely encoding
     │   ├── UnsupportedFormatError       a suffix nobody reads
     │   └── NoDocumentsError             a folder or a glob with nothing to read
@@ -39,6 +40,7 @@ Warnings, raised through ``warnings.warn``, for what goes on but ought to be kno
     ├── DataWarning                      training data that is not used, and why
     ├── DecodingWarning                  scores that make no sense were decoded up to a bound
     ├── LanguageWarning                  text in a language that the model hardly knows
+    ├── SlowWarning                      what was asked for takes much longer here than something as good
     └── CheckpointWarning                a damaged checkpoint is passed over for an earlier one
 
 Messages name the value, the bound and the way out. Anything else that escapes is a bug of ours.
@@ -101,6 +103,10 @@ class DocumentError(IronwokError):
 
 class UnreadableDocumentError(DocumentError):
     """A document does not exist, may not be read, is binary or damaged."""
+
+
+class EmptyDocumentError(UnreadableDocumentError):
+    """A document holds no text."""
 
 
 class EncodingError(DocumentError):
@@ -185,6 +191,10 @@ class DataWarning(IronwokWarning):
 
 class LanguageWarning(IronwokWarning):
     """Text in a language that the model hardly knows."""
+
+
+class SlowWarning(IronwokWarning):
+    """What was asked for takes much longer on this machine than something that is as good."""
 
 
 class DecodingWarning(IronwokWarning):
