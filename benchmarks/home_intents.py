@@ -82,10 +82,11 @@ def score(name: str, file: str, rows: list[Row], understander: Understander, see
     }  # fmt: skip
 
 
-def outside(path: Path, understander: Understander) -> tuple[float, int, list[str]]:
+def outside(path: Path, understander: Understander, limit: int | None) -> tuple[float, int, list[str]]:
     """Share of assistant sentences on which something is done."""
     with lzma.open(path, "rt", encoding="utf-8") as file:
         texts = [json.loads(line)["text"] for line in file]
+    texts = texts[:: max(1, len(texts) // limit)] if limit else texts
     acts = [
         f"{act[0]}: {text}" for text, act in zip(texts, answers(understander, texts), strict=True) if act[0] != REFUSE
     ]
@@ -119,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classifier", metavar="MODEL", help="measure the zero-shot classifier with this model too")
     parser.add_argument("--nlu", type=Path, help="sentences to an assistant, .jsonl.xz")
-    parser.add_argument("--domain-limit", type=int, default=400, help="sentences for the accuracy over domains")
+    parser.add_argument("--domain-limit", type=int, default=400, help="assistant sentences that the classifier reads")
     parser.add_argument("--mistakes", action="store_true", help="print what was misunderstood")
     arguments = parser.parse_args()
     files = {name: read_commands(HERE / "home" / f"{name}_commands.tsv") for name in ("spoken", "later", "fresh")}
@@ -139,7 +140,7 @@ def main() -> None:
             table.append([f"{value:.3f}" if isinstance(value, float) else value for value in result.values()])
             columns = list(result)
         if arguments.nlu:
-            share, count, acts = outside(arguments.nlu, engine)
+            share, count, acts = outside(arguments.nlu, engine, None if name == "student" else arguments.domain_limit)
             figures[f"{name}_nlu"] = {"false_act": share, "sentences": count}
             notes.append(f"{name}: acts on {share:.4f} of {count} sentences to an assistant, none of them for it")
             if arguments.mistakes:

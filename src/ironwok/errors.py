@@ -28,7 +28,8 @@ The tree, so that a caller can choose how finely to catch::
     │   └── SelfCheckError               the model cannot tell consecutive from shuffled sentences
     ├── HomeError                        home: a device, a way to it, or what was asked of it
     │   ├── WayError                     a way out did not work: no answer, refused, not there
-    │   └── MainsHeldError               the mains were not cut, because it was not proven to be safe
+    │   ├── MainsHeldError               the mains were not cut, because it was not proven to be safe
+    │   └── RoomTakenError               another program acts for this room
     ├── OutputError (OSError)            results cannot be written (full disk, no permission)
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 
@@ -155,6 +156,10 @@ class WayError(HomeError):
 
 class MainsHeldError(HomeError):
     """The mains were not cut, because it was not proven to be safe."""
+
+
+class RoomTakenError(HomeError):
+    """Another program acts for this room; two would know nothing of each other's scenes."""
 
 
 class OutputError(IronwokError, OSError):

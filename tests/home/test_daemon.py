@@ -11,12 +11,11 @@ import aiohttp
 import pytest
 from rooms import TOKEN, simulated
 
-from ironwok.errors import ConfigError, HomeError
+from ironwok.errors import ConfigError, HomeError, RoomTakenError
 from ironwok.home.actions import Action
 from ironwok.home.daemon import running_home
 from ironwok.home.inputs.codes import Code
 from ironwok.home.journal import read_journal
-from ironwok.home.room import RoomTakenError
 from ironwok.home.simulator.world import Power
 
 

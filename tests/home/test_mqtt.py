@@ -176,7 +176,9 @@ def test_home_assistant_is_told_everything_it_needs(mosquitto, tmp_path):
     assert components["source"]["options"] == ["HDMI1", "HDMI2", "USB"]
     ids = [component["unique_id"] for component in components.values()]
     assert len(set(ids)) == len(ids)
-    assert all(component["platform"] in {"switch", "sensor", "button", "select", "text"} for component in components.values())
+    assert all(
+        component["platform"] in {"switch", "sensor", "button", "select", "text"} for component in components.values()
+    )
     assert state == {"state": "running", "power": "ON", "watts": 95.0, "scene": None}
     # and that we are gone, at the end
     assert listener.said("den/beamer/availability")[0] == "online"

@@ -274,11 +274,11 @@ def test_the_advertisement_is_that_of_the_remote(bus):
             self.log = []
 
         @dbus_method()
-        async def RegisterAdvertisement(self, path: "o", options: "a{sv}"):  # noqa: F722, F821, N802, UP037
+        async def RegisterAdvertisement(self, path: "o", options: "a{sv}"):  # noqa: F722, F821, UP037
             self.log.append(("registered", path))
 
         @dbus_method()
-        def UnregisterAdvertisement(self, path: "o"):  # noqa: F821, N802, UP037
+        def UnregisterAdvertisement(self, path: "o"):  # noqa: F821, UP037
             self.log.append(("unregistered", path))
 
     async def main():

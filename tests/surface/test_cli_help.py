@@ -13,7 +13,13 @@ from ironwok import __version__
 from ironwok.cli import language, main
 from ironwok.cli.app import COMMANDS, build_command
 
-NAMES = [entry.name for entry in COMMANDS]
+# every command that does something; "home say" is `say` of `home`
+NAMES = [
+    f"{entry.name} {one.name}" if one is not entry else entry.name
+    for entry in COMMANDS
+    for one in entry.commands or (entry,)
+]
+GROUPS = [entry.name for entry in COMMANDS if entry.commands]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -37,19 +43,30 @@ def test_the_list_of_commands_is_complete(capsys):
     for entry in COMMANDS:
         assert re.search(rf"^\s+{entry.name}\s", text, flags=re.MULTILINE)
     modules = {path.stem for path in Path(language.__file__).parent.glob("*.py")}
-    assert {name.replace("-", "_") for name in NAMES} <= modules
+    assert {re.sub("[- ]", "_", name) for name in NAMES} <= modules
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_command_of_commands_lists_them(capsys, name):
+    (group,) = (entry for entry in COMMANDS if entry.name == name)
+    english, chinese = page(capsys, name, "--help"), page(capsys, name, "--help", "--lang", "zh")
+    assert english.startswith(f"Usage: ironwok {name} ")
+    assert chinese.startswith(f"用法：ironwok {name} ")
+    for entry in group.commands:
+        assert re.search(rf"^\s+{entry.name}\s", english, flags=re.MULTILINE)
+        assert entry.zh[:6] in chinese
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_has_a_page_in_english(capsys, name):
-    text = page(capsys, name, "--help")
+    text = page(capsys, *name.split(), "--help")
     assert text.startswith(f"Usage: ironwok {name} ")
     assert "Options" in text
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_has_a_page_in_chinese(capsys, name):
-    text = page(capsys, name, "--help", "--lang", "zh")
+    text = page(capsys, *name.split(), "--help", "--lang", "zh")
     assert text.startswith(f"用法：ironwok {name} ")
     assert "选项" in text
     assert not re.search(r"\b(Usage|Options|Arguments|default|required)\b", text)

@@ -36,5 +36,7 @@ def test_nothing_heavy_is_imported_by(code):
 
 def test_no_page_of_help_imports_torch():
     pages = "from ironwok.cli import main; from ironwok.cli.app import COMMANDS\n"
-    pages += "for entry in COMMANDS: main([entry.name, '--help'])"
+    pages += "for entry in COMMANDS:\n"
+    pages += "    main([entry.name, '--help'])\n"
+    pages += "    for one in entry.commands: main([entry.name, one.name, '--help'])"
     assert not modules_after(pages) & {"torch", "transformers"}

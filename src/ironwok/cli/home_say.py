@@ -41,9 +41,9 @@ def home_say(
 
 
 async def _say(config: HomeConfig, text: str, dry_run: bool) -> dict[str, Any]:
+    from ironwok.errors import RoomTakenError
     from ironwok.home.daemon import Home
     from ironwok.home.inputs.webhook import ask_daemon
-    from ironwok.home.room import RoomTakenError
 
     try:
         home = Home(config, dry_run=dry_run)

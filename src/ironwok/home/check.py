@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from ironwok.errors import IronwokError
@@ -52,8 +52,7 @@ async def check_home(config: HomeConfig, *, file: Path | None = None) -> AsyncIt
             await room.broker.close()
 
 
-async def _safely(name: str, check: object) -> Health:
-    assert callable(check)
+async def _safely(name: str, check: Callable[[], Awaitable[Health]]) -> Health:
     try:
         async with asyncio.timeout(20):
             return await check()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
-from ironwok.errors import ConfigError, HomeError
+from ironwok.errors import ConfigError, RoomTakenError
 from ironwok.home.actions import Action
 from ironwok.home.broker import Broker, BrokerSettings
 from ironwok.home.config import BemfaPart, HomeConfig, MqttPart
@@ -19,10 +19,6 @@ from ironwok.home.scenes import SceneSettings
 from ironwok.home.ways.base import Plug, Way
 from ironwok.home.ways.probe import TcpProbe
 from ironwok.home.ways.registry import WayContext, make_plug, make_way
-
-
-class RoomTakenError(HomeError):
-    """Another program acts for this room."""
 
 
 @dataclass(slots=True)

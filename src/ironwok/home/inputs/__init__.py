@@ -1,0 +1,1 @@
+"""Ways in: remotes, MQTT topics, the webhook, standard input."""

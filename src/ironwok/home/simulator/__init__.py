@@ -1,0 +1,1 @@
+"""A projector and its plug without hardware: the physics, the sockets, and a room of memory for virtual time."""

@@ -15,8 +15,8 @@ _DEVICES = re.compile(
     r"灯(?!泡亮)|空调|电视(?!剧|盒|节目|电影|机顶)|窗帘|风扇|音箱|音响|收音机|加湿器|净化器|净水器|热水器|电饭煲|洗衣机|洗碗机|扫地|吸尘|门锁|车库|油烟机|"
     r"暖气|地暖|冰箱|微波炉|烤箱|插座|路由器|摄像头|浴霸|新风|马桶|鱼缸|闹钟|手机|耳机|平板|打印机|晾衣|咖啡机|门铃|制冷|制热|"
     r"\b(?:lights?|lamps?|tv|television|telly|air con(?:ditioner)?|heater|heating|thermostat|blinds|curtains?|oven|"
-    r"vacuum|washing machine|dishwasher|doors?|garage|radio|stereo|camera|alarm|router|humidifier|kettle|fridge|printer|"
-    r"sprinklers?|fan|phone(?! call)|shower|fireplace|coffee)\b"
+    r"vacuum|washing machine|dishwasher|doors?|garage|radio|stereo|camera|alarm|router|humidifier|kettle|"
+    r"fridge|printer|sprinklers?|fan|phone(?! call)|shower|fireplace|coffee)\b"
 )
 
 

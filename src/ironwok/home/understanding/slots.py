@@ -52,14 +52,15 @@ _ENGLISH = {
 } | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "ninety": 90, "a": 1, "an": 1, "once": 1, "twice": 2}
 _ENGLISH_NUMBER = "|".join(sorted(_ENGLISH, key=len, reverse=True))
 _NUMBER_ZH = r"(?:\d{1,3}|[零〇一二两俩三四五六七八九十百]{1,5})"
-_NUMBER_EN = rf"(?:\d{{1,3}}|(?:twenty|thirty|forty|fifty)[ -](?:one|two|three|four|five|six|seven|eight|nine)|{_ENGLISH_NUMBER})"
+_ONES = "one|two|three|four|five|six|seven|eight|nine"
+_NUMBER_EN = rf"(?:\d{{1,3}}|(?:twenty|thirty|forty|fifty)[ -](?:{_ONES})|{_ENGLISH_NUMBER})"
 
 # steps of a change of volume for which no number is given: one alone is hardly heard
 _PLAIN, _LITTLE, _MUCH = 2, 1, 5
 
 _STEPS_ZH = re.compile(rf"({_NUMBER_ZH})\s*(?:个格|格|下|档|挡|级|步|次|个|项|行|度)(?!来|面|边)")
 _STEPS_EN = re.compile(
-    rf"(?:by |up |down |left |right |^)({_NUMBER_EN})(?! more time)\b(?! (?:bit|little|lot|screen))"
+    rf"(?:by |up |down |left |right |^)({_NUMBER_EN})(?! more time)\b(?! (?:bit|little|lot|couple|few|touch|tad))"
     rf"|({_NUMBER_EN}) (?:times|steps?|notch(?:es)?|levels?|clicks?|rows?|items?|more|to the)\b|\b(once|twice)\b"
 )
 _LITTLE_WORDS = re.compile(r"一点点|一丢丢|稍微|略微|\ba (?:tiny|little) bit\b|\bslightly\b")
@@ -128,6 +129,8 @@ def minutes_in(text: str) -> int | None:
     if re.search(r"\bhalf an? hour\b", text):
         # "an hour" in it was counted as a whole one
         seen, total = True, 30.0
+    if re.search(r"\bhours? and a half\b", text):
+        total += 30
     for pattern in (_MINUTES_ZH, _MINUTES_EN):
         if found := pattern.search(text):
             seen = True

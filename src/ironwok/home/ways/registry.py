@@ -6,11 +6,11 @@ entry point names is called as ``factory(name, settings, context)`` and returns 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -120,19 +120,16 @@ def make_plug(kind: str, settings: dict[str, Any], context: WayContext, *, name:
     return _made(name, kind, settings, context, PLUGS, PLUGS_GROUP, Plug, "plug")
 
 
-Made = TypeVar("Made", Way, Plug)
-
-
 def _made(
     name: str,
     kind: str,
     settings: dict[str, Any],
     context: WayContext,
-    built_in: dict[str, Callable[[str, dict[str, Any], WayContext], Made]],
+    built_in: Mapping[str, Callable[[str, dict[str, Any], WayContext], Any]],
     group: str,
-    protocol: type[Made],
+    protocol: Any,
     where: str,
-) -> Made:
+) -> Any:
     factory = built_in.get(kind)
     if factory is None:
         plugins = {entry.name: entry for entry in entry_points(group=group)}

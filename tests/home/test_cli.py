@@ -1,0 +1,177 @@
+"""The commands of `ironwok home`, in processes of their own where they serve, in this one where they answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ironwok.cli import language, main
+from ironwok.home.journal import read_journal
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch):
+    monkeypatch.setattr(language, "_current", "en")
+    for variable in ("LC_ALL", "LC_MESSAGES"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("LANG", "en_US.UTF-8")
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+class Program:
+    """`ironwok home ...` in a process, its words in a file."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.words = folder / f"{arguments[0]}.txt"
+        environment = os.environ | {"PYTHONUNBUFFERED": "1", "LANG": "en_US.UTF-8", "COLUMNS": "200"}
+        with self.words.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ironwok", "home", *arguments],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                cwd=folder,
+            )
+
+    def wait_for(self, pattern: str, seconds: float = 60) -> str:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            text = self.words.read_text()
+            if re.search(pattern, text):
+                return text
+            assert self.process.poll() is None, text
+            time.sleep(0.05)
+        raise AssertionError(f"{pattern!r} was not said: {self.words.read_text()}")
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def free_ports():
+    """The simulator has fixed ports: where another program has one of them, this machine cannot run these tests."""
+    for port in (16735, 16750, 54321):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                pytest.skip(f"UDP port {port} of this machine is taken")
+
+
+def test_a_whole_evening_without_hardware(tmp_path, free_ports, capsys):
+    """What docs/home.md shows: a simulated room, the daemon, and sentences said to it."""
+    simulator = Program(tmp_path, "simulate", "room", "--speed", "30", "--on")
+    daemon = None
+    try:
+        simulator.wait_for("ironwok home run")
+        file = tmp_path / "room" / "home.toml"
+        assert file.stat().st_mode & 0o077 == 0
+        # alone: the command acts by itself
+        assert main(["home", "say", "静音", "-c", str(file)]) == 0
+        assert capsys.readouterr().out.startswith("sent: mute")
+        simulator.wait_for("projector: mute")
+        assert main(["home", "check", str(file)]) == 0
+        report = capsys.readouterr().out
+        assert re.search(r"works\s+plug: it is on and delivers 95\.0 W", report)
+        assert re.search(r"works\s+lan:", report)
+        # with the daemon: the same command goes through it
+        daemon = Program(tmp_path, "run", str(file))
+        daemon.wait_for("ready")
+        assert main(["home", "say", "关掉投影", "-c", str(file), "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert (answer["action"], answer["ending"]) == ("power_off", "confirmed")
+        assert "the mains are off" in answer["reason"]
+        simulator.wait_for("plug: off")
+        assert main(["home", "say", "今天天气怎么样", "-c", str(file)]) == 1
+        assert "does not seem to be for the projector" in capsys.readouterr().err
+        assert daemon.stop(signal.SIGTERM) == 0
+        records = list(read_journal(tmp_path / "room" / "journal.jsonl"))
+        assert [record["action"] for record in records if record["event"] == "asked" and "action" in record] == [
+            "mute",
+            "power_off",
+        ]
+        token = tomllib.loads(file.read_text())["webhook"]["token"]
+        assert token not in daemon.words.read_text()
+    finally:
+        if daemon is not None:
+            daemon.stop(signal.SIGKILL)
+        assert simulator.stop() in (0, -signal.SIGKILL)
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "home.toml"
+    path.write_text(text)
+    return str(path)
+
+
+ROOM = '[projector]\nhost = "127.0.0.1"\nprobe_port = 0\n[ways.lan]\nkind = "xgimi"\n'
+
+
+def test_a_dry_run_says_what_would_be_done(tmp_path, capsys):
+    file = write(tmp_path, ROOM)
+    assert main(["home", "say", "volume up three steps", "-c", file, "--dry-run"]) == 0
+    assert "dry run: would send volume_up 3 by lan" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (ROOM + "surprise = 1\n", "ways.lan.*surprise|surprise"),
+        ("[projektor]\n", "projektor: unknown key"),
+        ("not toml", "is no TOML"),
+        (ROOM + '[order]\ndefault = ["tv"]\n', "there is no way 'tv'"),
+        (ROOM + "[order]\nfly = []\n", "there is no such action"),
+        (ROOM + '[bindings]\n"nec:0x1" = "explode"\n', "there is no action 'explode'"),
+        (ROOM + '[webhook]\ntoken = "hunter2"\n', "shorter than 16"),
+        (ROOM + '[webhook]\ntoken = "env:IRONWOK_NO_SUCH"\n', "no environment variable IRONWOK_NO_SUCH"),
+        (ROOM + '[mqtt]\nhost = "x"\npassword = "file:/nowhere/secret"\n', "/nowhere/secret"),
+        (ROOM + "[mains]\nreadings = 1\n", "mains.readings"),
+        (ROOM + "[scenes]\noff_seconds = 0\n", "scenes.off_seconds"),
+        ("[ways.lan]\nkind = 'telepathy'\n", "no kind 'telepathy'"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named_and_no_secret_with_it(tmp_path, capsys, text, problem):
+    assert main(["home", "say", "静音", "-c", write(tmp_path, text)]) == 1
+    said = capsys.readouterr().err
+    assert re.search(problem, said)
+    assert "hunter2" not in said
+
+
+def test_a_missing_file_is_named(capsys):
+    assert main(["home", "run", "nowhere.toml"]) == 1
+    assert "nowhere.toml cannot be read" in capsys.readouterr().err
+
+
+def test_secrets_come_from_the_environment_and_from_files(tmp_path, monkeypatch):
+    from ironwok.home.config import load_home
+
+    monkeypatch.setenv("IRONWOK_TEST_TOKEN", "t" * 20)
+    (tmp_path / "password").write_text("secret words\n")
+    text = f'{ROOM}[webhook]\ntoken = "env:IRONWOK_TEST_TOKEN"\n[mqtt]\nhost = "x"\npassword = "file:{tmp_path}/password"\n'
+    config = load_home(write(tmp_path, text))
+    assert config.webhook.token.get_secret_value() == "t" * 20
+    assert config.mqtt.password.get_secret_value() == "secret words"
+    assert "tttt" not in repr(config)
+    assert "secret words" not in repr(config)
+
+
+def test_a_file_that_others_may_read_is_pointed_out(tmp_path, capsys):
+    file = write(tmp_path, ROOM + f'[webhook]\ntoken = "{"t" * 20}"\n')
+    os.chmod(file, 0o644)
+    assert main(["home", "check", file]) == 1
+    assert "chmod 600" in capsys.readouterr().out
