@@ -21,7 +21,7 @@ function answerCard(answer) {
           answer.pieces.map(([text, source]) => el("i", { style: { ...hueOf(source), "--length": text.length } })),
         )
       : null,
-    answer.doubts.length ? el("p", { class: "doubt" }, W().unsettled, " ", answer.doubts.map((code) => W().doubts[code]).join(W().and), W().stop) : null,
+    answer.doubts.length ? el("p", { class: "doubt" }, W().unsettled, answer.doubts.map((code) => W().doubts[code]).join(W().and), W().stop) : null,
     answer.finished ? null : el("p", { class: "doubt" }, W().brokenOff),
     el("ol", { class: "sources" }, answer.sources.map(sourceItem)),
   );

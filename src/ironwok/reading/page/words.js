@@ -70,7 +70,7 @@ const WORDS = {
     answerModel: "Model of answers",
     noAnswer: "(no answer)",
     origin: (shares) => `Where the words came from: ${shares}`,
-    unsettled: "The sources do not settle this:",
+    unsettled: "The sources do not settle this: ",
     doubts: { unrelated: "no text makes the question likelier, the answer may not be in it", tie: "several texts fit the question equally well", jumping: "the answer keeps changing its source" },
     and: "; ",
     stop: ".",
