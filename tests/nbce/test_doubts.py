@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ironwok.errors import InputError
-from ironwok.nbce.doubts import DEFAULT_BOUNDS, Bounds, doubts, jumps
+from ironwok.nbce.doubts import DEFAULT_BOUNDS, Bounds, doubts, jumps, second_best
 from ironwok.results import Answer, AnswerToken, Source, Span
 
 BOUNDS = Bounds(lift=0.3, tie=1.0, jumps=0.5)
@@ -26,7 +26,18 @@ BOUNDS = Bounds(lift=0.3, tie=1.0, jumps=0.5)
     ],
 )
 def test_signs_of_doubt(lift, contexts, expected):
-    assert doubts(lift, contexts, question_tokens=10, bounds=BOUNDS) == expected
+    best, second = lift[0], lift[1] if len(lift) > 1 else None
+    assert doubts(best, second, contexts, question_tokens=10, bounds=BOUNDS) == expected
+
+
+def test_windows_that_overlap_the_best_one_are_no_rivals_of_it():
+    places = [(0, 0, 100), (0, 90, 190), (0, 190, 250), (1, 95, 120)]
+    assert second_best([9.0, 8.0, 3.0, 1.0], places) == 3.0
+    assert second_best([8.0, 9.0, 3.0, 7.0], places) == 7.0
+    # those that only touch do not overlap
+    assert second_best([1.0, 9.0, 8.0, 7.0], places) == 8.0
+    assert second_best([9.0, 8.0], places[:2]) is None
+    assert second_best([9.0], places[:1]) is None
 
 
 def test_jumps_are_counted_from_the_second_token():

@@ -12,7 +12,7 @@ from ironwok.errors import InputError, LanguageWarning, TextTooLongError
 from ironwok.nbce.closer import Closer, look_closer
 from ironwok.nbce.contexts import Context, Part, as_contexts, cut
 from ironwok.nbce.decode import Decoded, NBCEChooser, steps_of, write
-from ironwok.nbce.doubts import DEFAULT_BOUNDS, Bounds, doubts
+from ironwok.nbce.doubts import DEFAULT_BOUNDS, Bounds, doubts, second_best
 from ironwok.nbce.engine import Engine
 from ironwok.nbce.loading import DEFAULT_MODEL, load_causal
 from ironwok.nbce.prefill import Prepared, prefill
@@ -296,6 +296,7 @@ def _answer(
         for number in order
     )
     followed = drawn if near is None else [near.parents[number] for number in drawn]
+    lift = routed.lift.tolist()
     ends = [min(max(end - lead, 0), len(text)) for end in decoded.ends]
     tokens = tuple(
         AnswerToken(start, end, order.index(context))
@@ -307,7 +308,13 @@ def _answer(
         tokens=tokens,
         sources=sources,
         parts=len(parts),
-        doubts=doubts(routed.lift.tolist(), followed, question_tokens=question_tokens, bounds=bounds),
+        doubts=doubts(
+            max(lift),
+            second_best(lift, [(part.context, part.span.start, part.span.end) for part in parts]),
+            followed,
+            question_tokens=question_tokens,
+            bounds=bounds,
+        ),
         finished=decoded.finished,
     )
 

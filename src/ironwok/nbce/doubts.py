@@ -30,22 +30,42 @@ DEFAULT_BOUNDS = Bounds(lift=0.75, tie=1.0, jumps=0.5)
 
 
 def doubts(
-    lift: Sequence[float], contexts: Sequence[int], *, question_tokens: int, bounds: Bounds = DEFAULT_BOUNDS
+    best: float,
+    second: float | None,
+    contexts: Sequence[int],
+    *,
+    question_tokens: int,
+    bounds: Bounds = DEFAULT_BOUNDS,
 ) -> tuple[str, ...]:
     """The codes of `ironwok.results.Answer`, in a fixed order.
 
-    lift: r_k of every context, nats. contexts: of the answer's tokens, in order. question_tokens: of the question
-    itself; the words around it, the same in every row, add next to nothing to the lift.
+    best: the greatest r_k, nats; second: the greatest of the contexts that share no text with that one, None where
+    there is no such context. contexts: of the answer's tokens, in order. question_tokens: of the question itself; the
+    words around it, the same in every row, add next to nothing to the lift.
     """
     found = []
-    ranked = sorted(lift, reverse=True)
-    if ranked[0] < bounds.lift * question_tokens:
+    if best < bounds.lift * question_tokens:
         found.append("unrelated")
-    if len(ranked) > 1 and ranked[0] - ranked[1] < bounds.tie:
+    if second is not None and best - second < bounds.tie:
         found.append("tie")
     if jumps(contexts) > bounds.jumps:
         found.append("jumping")
     return tuple(found)
+
+
+def second_best(lift: Sequence[float], places: Sequence[tuple[int, int, int]]) -> float | None:
+    """The greatest lift of a stretch that shares no character with the best one: overlapping windows are no rivals.
+
+    places: of every stretch, (number of its text, start, end).
+    """
+    best = max(range(len(lift)), key=lambda number: lift[number])
+    text, start, end = places[best]
+    apart = [
+        value
+        for value, (other, begin, stop) in zip(lift, places, strict=True)
+        if other != text or stop <= start or end <= begin
+    ]
+    return max(apart, default=None)
 
 
 def jumps(contexts: Sequence[int]) -> float:
