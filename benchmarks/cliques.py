@@ -4,10 +4,10 @@
 
 The rival is written anew from its description (kexue.fm 8926): of a graph that is no clique, take every pair of nodes
 that are not linked; each of the two with its neighbours is a smaller graph to be taken apart in the same way; what is
-left, without duplicates, are the cliques. Ours is `ironwok.events.decoding.find_groups`: building
-the graph from scores included, Bron-Kerbosch in networkx beneath. Both are given the same scores and have to find the
-same sets. Times are the processor's. A graph that the recursion has not finished within --patience seconds counts with that time, so its ratios
-there are lower bounds ("at least"); graphs of a size and density are drawn by their number alone. Prints a table,
+left, without duplicates, are the cliques. Ours is `ironwok.events.decoding.find_groups`: building the graph from scores
+included, Bron-Kerbosch in networkx beneath. Both are given the same scores and have to find the same sets. Times are
+the processor's. A graph that the recursion has not finished within --patience seconds counts with that time, so that
+its ratios are lower bounds ("at least"); graphs of a size and density are drawn by their number alone. Prints a table,
 then one line of JSON.
 """
 
