@@ -162,7 +162,8 @@ def test_secrets_come_from_the_environment_and_from_files(tmp_path, monkeypatch)
 
     monkeypatch.setenv("IRONWOK_TEST_TOKEN", "t" * 20)
     (tmp_path / "password").write_text("secret words\n")
-    text = f'{ROOM}[webhook]\ntoken = "env:IRONWOK_TEST_TOKEN"\n[mqtt]\nhost = "x"\npassword = "file:{tmp_path}/password"\n'
+    text = f'{ROOM}[webhook]\ntoken = "env:IRONWOK_TEST_TOKEN"\n'
+    text += f'[mqtt]\nhost = "x"\npassword = "file:{tmp_path}/password"\n'
     config = load_home(write(tmp_path, text))
     assert config.webhook.token.get_secret_value() == "t" * 20
     assert config.mqtt.password.get_secret_value() == "secret words"

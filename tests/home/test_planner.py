@@ -412,6 +412,24 @@ def test_the_journal_tells_the_story(tmp_path):
     assert Journal(tmp_path / "j.jsonl").asked({}) == 2
 
 
+def test_a_full_disk_does_not_stop_a_scene_half_way(tmp_path, monkeypatch, caplog):
+    async def scenario(room):
+        scene = asyncio.ensure_future(room.planner.submit(Command(Action.POWER_ON)))
+        while room.plug.on:
+            await asyncio.sleep(1)
+
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("ironwok.home.journal.os.write", full)
+        return await scene
+
+    room, outcome = play(scenario, journal=Journal(tmp_path / "j.jsonl"))
+    assert outcome.ending is Ending.CONFIRMED
+    assert room.plug.on
+    assert "No space left on device" in caplog.text
+
+
 def test_settings_that_prove_nothing_are_refused():
     with pytest.raises(ConfigError, match="one reading proves nothing"):
         MainsSettings(readings=1)

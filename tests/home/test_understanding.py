@@ -127,8 +127,9 @@ def test_under_the_threshold_nothing_is_done():
 
 
 def test_weights_of_another_shape_are_refused():
+    grams, weights, bias = np.zeros(3, np.uint32), np.zeros((2, 3), np.float32), np.zeros(2, np.float32)
     with pytest.raises(ModelError, match="not"):
-        Student(("a",), np.zeros(3, np.uint32), np.zeros((2, 3), np.float32), np.zeros(2), {}, threshold=0, margin=0, coverage=0)  # fmt: skip
+        Student(("a",), grams, weights, bias, {}, threshold=0, margin=0, coverage=0)
 
 
 # slots
@@ -146,7 +147,8 @@ def test_numbers(text, number):
 @pytest.mark.parametrize(
     ("text", "steps"),
     [("音量加三格", 3), ("声音调大五下", 5), ("音量调大", 2), ("声音大一点点", 1), ("声音大很多", 5),
-     ("volume up by four", 4), ("raise the volume three steps", 3), ("turn it up a lot", 5), ("调大九十九格", MAX_STEPS)],
+     ("volume up by four", 4), ("raise the volume three steps", 3), ("turn it up a lot", 5),
+     ("调大九十九格", MAX_STEPS)],
 )  # fmt: skip
 def test_steps_of_volume(text, steps):
     assert steps_in(text, Action.VOLUME_UP) == steps
@@ -162,8 +164,8 @@ def test_steps_of_the_cursor(text, steps):
 @pytest.mark.parametrize(
     ("text", "minutes"),
     [("关机", None), ("半小时后关机", 30), ("一个半小时后关机", 90), ("一小时二十分钟后关", 80), ("一刻钟后", 15),
-     ("两个小时后", 120), ("in half an hour", 30), ("in an hour and a half", 90), ("in two and a half hours", 150), ("in 45 minutes", 45),
-     ("in a quarter of an hour", 15), ("in an hour", 60)],
+     ("两个小时后", 120), ("in half an hour", 30), ("in an hour and a half", 90), ("in two and a half hours", 150),
+     ("in 45 minutes", 45), ("in a quarter of an hour", 15), ("in an hour", 60)],
 )  # fmt: skip
 def test_minutes(text, minutes):
     assert minutes_in(text) == minutes

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from typing import Any
 
 from ironwok.errors import OutputError
 from ironwok.home.actions import Outcome
+
+log = logging.getLogger(__name__)
 
 # the journal is put aside as NAME.1 when it is larger than this at a start
 _MOST_BYTES = 8 << 20
@@ -107,7 +110,8 @@ class Journal:
                 view = view[os.write(self._file, view) :]
             os.fsync(self._file)
         except OSError as error:
-            raise OutputError(f"{self._path} cannot be written: {error.strerror or error}") from error
+            # A full disk must not stop a scene half way: the mains may be off.
+            log.error("%s cannot be written: %s; lost: %s", self._path, error.strerror or error, record)
 
 
 def read_journal(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """XGIMI's keys on the local network: one UDP datagram a key, no answer.
 
-Keys go as ``KEYPRESSES:<code>`` to port 16735, words as JSON to port 16750. XGIMI documents neither; the codes are
-those that the community found: the Home Assistant integration manymuch/Xgimi-4-Home-Assistant and homebridge-xgimi list them.
+Keys go as ``KEYPRESSES:<code>`` to port 16735, words as JSON to port 16750. XGIMI documents neither. The codes are
+those of the community: the Home Assistant integration manymuch/Xgimi-4-Home-Assistant and homebridge-xgimi list them.
 Firmware for markets outside China often listens on neither port: use the Android TV remote there.
 """
 
