@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -167,7 +169,7 @@ def test_unusable_configurations(content: str, folder: Path) -> None:
 
 
 def test_folder_without_configuration(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"config\.json"):
+    with pytest.raises(CheckpointError, match=r"has no config\.json: name a folder"):
         load_model(tmp_path, head="base")
 
 
@@ -186,6 +188,56 @@ def test_nothing_of_that_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     file.write_bytes(b"")
     with pytest.raises(ModelNotFoundError, match="is a file"):
         load_model(file, head="nsp")
+
+
+def test_a_mistyped_name_of_ours_is_said_before_the_hub_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ironwok.models.bundled.bundled_names", lambda: ("ironwok-small",))
+    for name in ("ironwok-smal", "Ironwok-small", "ironwoksmall", "ironwok_small"):
+        with pytest.raises(ModelNotFoundError, match=f"no folder '{name}': did you mean 'ironwok-small'"):
+            resolve_model(name)
+    for name in ("albert-small", "someone/ironwok-small"):
+        assert resolve_model(name) == name
+
+
+@pytest.mark.parametrize("status", [None, 401, 404])
+def test_the_hub_is_asked_once_and_failure_is_one_line(
+    status: int | None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            asked.append(self.path)
+            self.send_response(status or 500)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """The test reads what is said; the server keeps silent."""
+
+    def never(_: float) -> None:
+        raise AssertionError("it waited to try again")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        if status is None:
+            server.shutdown()
+            server.server_close()
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        monkeypatch.setattr(
+            "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
+            address + "/{repo_id}/resolve/{revision}/{filename}",
+        )
+        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", never)
+        with pytest.raises(ModelNotFoundError, match=r"^'nobody/nothing' is neither bundled nor a folder") as caught:
+            load_model("nobody/nothing", head="nsp")
+        server.shutdown()
+    assert ("cannot be asked" if status is None else "has no such model") in str(caught.value)
+    assert len(asked) == (0 if status is None else 1)
+    assert "\n" not in str(caught.value)
+    captured = capfd.readouterr()
+    assert captured.out == captured.err == ""
 
 
 def test_a_hub_id_passes_through() -> None:

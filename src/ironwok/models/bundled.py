@@ -10,6 +10,8 @@ from pathlib import Path
 from ironwok.errors import ModelNotFoundError
 
 DEFAULT_MODEL = "ironwok-small"
+# so much alike, the hub need not be asked whether it is another model (ratio of difflib)
+_MISTYPED = 0.8
 WEIGHTS = Path(__file__).parent / "weights"
 
 # what the hub allows as "name" or "owner/name"
@@ -34,6 +36,8 @@ def resolve_model(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> str:
         return str(path)
     if name and path.exists():
         raise ModelNotFoundError(f"{name!r} is a file; a model is a folder with config.json and model.safetensors")
+    if "/" not in name and (close := difflib.get_close_matches(name, bundled_names(), n=1, cutoff=_MISTYPED)):
+        raise ModelNotFoundError(f"there is no model and no folder {name!r}: did you mean {close[0]!r}?")
     if not _HUB_ID.fullmatch(name):
         raise ModelNotFoundError(f"there is no folder {name!r}; {model_hint(name)}")
     return name

@@ -6,6 +6,7 @@ import os
 import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from ironwok.errors import CheckpointError, InputError, MissingHeadError, ModelN
 from ironwok.models.bundled import DEFAULT_MODEL, model_hint, resolve_model
 from ironwok.models.configuration import RoFormerV2Config
 from ironwok.models.convert import first_line, is_port, read_port, read_tensorflow, tensorflow_prefix
+from ironwok.models.hub import check_hub
 
 Head = Literal["base", "mlm", "nsp", "pretraining"]
 
@@ -149,8 +151,12 @@ def read_released(source: str) -> tuple[RoFormerV2Config, dict[str, Tensor]] | N
 
 def read_config(source: str) -> PreTrainedConfig:
     """The configuration of a folder or hub id. Raises CheckpointError and ModelNotFoundError."""
+    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
+        raise CheckpointError(f"{source} has no config.json: name a folder with config.json, weights and a tokenizer")
+    check_hub(source)
     try:
-        return AutoConfig.from_pretrained(source)
+        with quiet():
+            return AutoConfig.from_pretrained(source)
     except OSError as error:
         if Path(source).is_dir():
             raise CheckpointError(f"{source} has no readable config.json: {first_line(error)}") from error
@@ -164,13 +170,17 @@ def read_config(source: str) -> PreTrainedConfig:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No progress bars and load reports from ``transformers``: what they tell, we check and raise."""
+    """No progress bars and load reports from ``transformers`` and the hub: what they tell, we check and raise."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub = getLogger("huggingface_hub")
+    hub_level = hub.level
+    hub.setLevel(ERROR)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
+        hub.setLevel(hub_level)
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()

@@ -127,7 +127,11 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
 
     path = Path(path)
     if path.is_dir() and (path / "tokenizer_config.json").exists():
-        loaded = AutoTokenizer.from_pretrained(str(path))
+        try:
+            loaded = AutoTokenizer.from_pretrained(str(path))
+        except Exception as error:  # KeyError, bare Exception, ...: it depends on what is wrong in the file
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).strip().partition("\n")[0]
+            raise CheckpointError(f"{path}: not a readable tokenizer ({reason})") from error
         if not isinstance(loaded, PreTrainedTokenizerFast):
             raise CheckpointError(
                 f"{path}: a fast tokenizer is needed for character offsets, found {type(loaded).__name__}"

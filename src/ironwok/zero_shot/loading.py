@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+# what holds a vocabulary; a tokenizer_config.json alone holds none
+_VOCABULARIES = ("tokenizer.*", "vocab*", "*.model", "*.codes", "*vocab.json")
+
+
 def load_encoder(
     model: str, *, head: Literal["nsp", "mlm"], device: str | None, dtype: str | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -64,16 +68,22 @@ def tokenizer_of(source: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder or hub id; a folder with nothing but a ``vocab.txt`` gets the one of BERT."""
     from transformers import AutoTokenizer, BertTokenizer
 
+    from ironwok.models.convert import first_line
+    from ironwok.models.loading import quiet
     from ironwok.text.tokenizer import load_tokenizer
 
     folder = Path(source)
+    if folder.is_dir() and not any(any(folder.glob(pattern)) for pattern in _VOCABULARIES):
+        # transformers would make up an empty tokenizer for some families, and go on
+        raise CheckpointError(f"{source} has no tokenizer: put the tokenizer.json (or vocab.txt) of the model into it")
     try:
-        if not folder.is_dir():
-            return AutoTokenizer.from_pretrained(source)
-        if (folder / "tokenizer.json").exists():
-            return load_tokenizer(folder)
-        if (folder / "vocab.txt").exists():
-            return BertTokenizer.from_pretrained(folder)
-        return AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{source} has no tokenizer that can be read: {error}") from error
+        with quiet():
+            if not folder.is_dir():
+                return AutoTokenizer.from_pretrained(source)
+            if (folder / "tokenizer.json").exists():
+                return load_tokenizer(folder)
+            if (folder / "vocab.txt").exists():
+                return BertTokenizer.from_pretrained(folder)
+            return AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise CheckpointError(f"{source} has no tokenizer that can be read: {first_line(error)}") from error
