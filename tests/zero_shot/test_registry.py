@@ -6,12 +6,14 @@ import torch
 from transformers import BertForSequenceClassification, BertModel
 
 from ironwok.errors import (
+    CheckpointError,
     InputError,
     MissingHeadError,
     ModelError,
     ModelNotFoundError,
     SelfCheckError,
     SelfCheckWarning,
+    SlowWarning,
 )
 from ironwok.models import devices
 from ironwok.zero_shot import (
@@ -55,6 +57,24 @@ def test_missing_heads_are_named(bert_config, tokenizer, mlm_folder, nsp_folder,
             load_scorer(scorer, str(folder), UNCHECKED)
     with pytest.raises(MissingHeadError, match="no classification head"):
         load_scorer("nli", str(tmp_path), UNCHECKED)
+
+
+def test_a_tokenizer_that_is_missing_or_no_tokenizer_is_one_line(nsp_model, tokenizer, tmp_path):
+    nsp_model.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=r"has no tokenizer: put the tokenizer\.json") as missing:
+        load_scorer("nsp", str(tmp_path), UNCHECKED)
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_text('{"a": 1}', encoding="utf-8")
+    with pytest.raises(CheckpointError, match="not a readable tokenizer") as damaged:
+        load_scorer("nsp", str(tmp_path), UNCHECKED)
+    for caught in (missing, damaged):
+        assert "\n" not in str(caught.value)
+        assert str(tmp_path) in str(caught.value)
+
+
+def test_float16_on_a_processor_is_warned_of():
+    with pytest.warns(SlowWarning, match="--dtype auto"):
+        assert devices.pick_dtype("float16", torch.device("cpu")) == torch.float16
 
 
 def test_inference_models_load_by_folder(bert_config, tokenizer, tmp_path):

@@ -7,8 +7,8 @@ from torch import nn
 from transformers import BertConfig, BertPreTrainedModel
 from transformers.modeling_outputs import NextSentencePredictorOutput
 
-from ironwok.errors import InputError, SelfCheckError, SelfCheckWarning
-from ironwok.zero_shot import NSPScorer, self_check
+from ironwok.errors import InputError, SelfCheckError, SelfCheckWarning, TextTooLongError
+from ironwok.zero_shot import NSPScorer, ScorerOptions, load_scorer, self_check
 from ironwok.zero_shot.encoding import PairEncoder
 from ironwok.zero_shot.selfcheck import check_when_loaded
 from ironwok.zero_shot.selfcheck_pairs import CHINESE, ENGLISH, PAIRS
@@ -124,6 +124,24 @@ def test_a_guessing_scorer_is_warned_of_refused_or_let_through_as_asked():
     assert check_when_loaded(Guess(), "skip") is None
     with pytest.raises(InputError, match="on_self_check is 'never'"):
         check_when_loaded(Guess(), "never")
+
+
+def test_a_model_of_few_tokens_is_unchecked_and_that_is_said():
+    class Short:
+        def score(self, pairs):
+            raise TextTooLongError("the prompt leaves 0 of 20 to the text")
+
+    with pytest.warns(SelfCheckWarning, match="too few tokens for the sentences of the self-check"):
+        assert check_when_loaded(Short(), "warn") is None
+    with pytest.raises(SelfCheckError, match="so that it is unchecked"):
+        check_when_loaded(Short(), "raise")
+
+
+def test_max_tokens_are_for_the_texts_of_the_caller_alone(nsp_folder):
+    with pytest.warns(SelfCheckWarning, match="cannot tell consecutive sentences"):
+        short = load_scorer("nsp", str(nsp_folder), ScorerOptions(max_tokens=20))
+    assert isinstance(short, NSPScorer)
+    assert short.max_tokens == 20
 
 
 def test_a_preference_for_some_sentences_does_not_pass():

@@ -218,6 +218,13 @@ def test_entities_are_linked_by_the_summaries_of_their_entries(overlap):
     assert {pair.position for pair in overlap.asked} == {"suffix"}
 
 
+def test_a_single_entry_is_ranked_and_does_not_stop_the_others(overlap):
+    item = Entity(NEWS, span(NEWS, "苹果"))
+    alone, among = link_entities(overlap, [item, item], [{"Q1": "公司"}, {"Q1": "苹果公司", "Q2": "丙丁"}])
+    assert [(c.name, c.score) for c in alone.candidates] == [("Q1", 1.0)]
+    assert among.best.name == "Q1"
+
+
 def test_entities_are_typed_in_a_sentence_about_the_mention(overlap):
     items = [Entity(NEWS, span(NEWS, "苹果")), Entity(NEWS, span(NEWS, "新手机"))]
     rankings = type_entities(overlap, items, {"组织": "今天的手机", "食物": "水果"})
@@ -235,7 +242,7 @@ def test_long_texts_are_read_around_the_mention(overlap):
 def test_entities_refuse_what_they_cannot_use(overlap):
     item = Entity(NEWS, span(NEWS, "苹果"))
     with pytest.raises(LabelError, match="entries of '苹果'"):
-        link_entities(overlap, [item], [{"Q1": "公司"}])
+        link_entities(overlap, [item], [{}])
     with pytest.raises(InputError, match="1 mentions but entries for 0"):
         link_entities(overlap, [item], [])
     with pytest.raises(TemplateError):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ironwok.errors import InputError
+from ironwok.errors import InputError, SlowWarning
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +29,9 @@ def pick_device(device: str | None) -> torch.device:
     except RuntimeError as error:
         raise InputError(f"device is {device!r}; it is 'cpu', 'cuda', 'cuda:1', ...") from error
     if picked.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device is {device!r}, but torch sees no GPU here: leave it out or pass device='cpu'")
+        raise InputError(
+            f"device is {device!r}, but torch sees no GPU here: leave it out or pass device='cpu' (--device cpu)"
+        )
     return picked
 
 
@@ -40,6 +43,13 @@ def pick_dtype(dtype: str | None, device: torch.device) -> torch.dtype:
         raise InputError(f"dtype is {dtype!r}; it is one of {', '.join(DTYPES)}")
     if dtype == "auto":
         dtype = "bfloat16" if _computes_in_bfloat16(device) else "float32"
+    if dtype == "float16" and device.type == "cpu":
+        warnings.warn(
+            "float16 takes about ten times as long as bfloat16 on a processor: dtype='auto' (--dtype auto) picks what "
+            "is fast here",
+            SlowWarning,
+            stacklevel=3,
+        )
     return getattr(torch, dtype or "float32")
 
 

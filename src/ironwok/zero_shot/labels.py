@@ -90,7 +90,9 @@ def parse_labels(labels: Any, *, separator: str | None = None, at_least: int = 2
     count = len(label_set.names)
     if count < at_least:
         found = f"one label, {label_set.names[0]!r}, leaves" if count else "no label leaves"
-        raise LabelError(f"{found} nothing to choose from: give two or more, or ask yes or no with multi_label=True")
+        raise LabelError(
+            f"{found} nothing to choose from: give two or more, or ask yes or no with multi_label=True (--multi-label)"
+        )
     return label_set
 
 

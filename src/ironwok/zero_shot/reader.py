@@ -129,7 +129,8 @@ class Reader:
             pair = pairs[int(np.flatnonzero(~np.isfinite(scores))[0])]
             raise ModelError(
                 f"the scorer {type(self.scorer).__name__} gave a score that is no number for the prompt "
-                f"{pair.prompt.text!r:.60}: damaged weights, or half precision that overflows (try dtype='float32')"
+                f"{pair.prompt.text!r:.60}: damaged weights, or half precision that overflows "
+                "(try dtype='float32', --dtype float32)"
             )
         return scores
 

