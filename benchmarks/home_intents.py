@@ -3,7 +3,7 @@
     python benchmarks/home_intents.py [--classifier MODEL] [--nlu smp2019_nlu.jsonl.xz]
 
 On files of benchmarks/home/ that were written by hand and that nothing is trained on: see the first lines of each.
-Where the grammar happens to make the very same words, a sentence counts as seen. With --nlu also on sentences to a phone's
+Where the grammar happens to make the very same words, a sentence counts as seen. With --nlu also on sentences to an
 assistant (SMP 2019 task 1, JSON lines with text and domain): none of them is for a projector, every act is a false one.
 """
 
