@@ -362,10 +362,19 @@ def test_label_studio_spans_need_one_label(read, problems):
         span_of("a", at("江南银行")),
         span_of("b", at("江南银行"), "机构", "银行"),
         span_of("c", at("云岭矿业"), "机构"),
+        span_of("d", at("云岭矿业"), " "),
     ]
     (text,) = read(json.dumps([label_studio(result)]), name="in.json")
     assert text.entities == (Entity("机构", at("云岭矿业")),)
-    assert problems.kinds() == {"bad annotation": 2}
+    assert problems.kinds() == {"bad annotation": 3}
+
+
+def test_labels_of_tools_without_a_name_in_them_are_entities(read, problems):
+    start = at("江南银行").start
+    labels = [[start, start + 4, "触发词"], [start, start + 4, " trigger"], [start, start + 4, "阶段="]]
+    (text,) = read({"text": TEXT, "label": labels})
+    assert [entity.type for entity in text.entities] == ["触发词", " trigger", "阶段="]
+    assert text.events == ()
 
 
 def test_packed_files_and_halves_of_surrogate_pairs(tmp_path, problems):

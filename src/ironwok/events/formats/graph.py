@@ -133,7 +133,7 @@ def labels_of(schema: Schema) -> tuple[list[str], list[str]]:
 def _event_of(node: Node, schema: Schema | None) -> DraftEvent | None:
     for endings, bare in ((_BARE, True), (_TRIGGER, False)):
         for ending in endings:
-            if node.label.endswith(ending) and node.label != ending:
+            if node.label.endswith(ending) and node.label.removesuffix(ending).strip():
                 name = node.label.removesuffix(ending)
                 if bare:
                     return DraftEvent(name, score=node.score)
@@ -145,7 +145,7 @@ def _event_of(node: Node, schema: Schema | None) -> DraftEvent | None:
 
 def _value_of(node: Node, role: str) -> tuple[str, str | None]:
     """Role and value of an enumerated role's node, no value for another node."""
-    if node.label.startswith(f"{role}="):
+    if node.label.startswith(f"{role}=") and node.label != f"{role}=":
         return role, node.label.removeprefix(f"{role}=")
     return role, None
 

@@ -110,7 +110,7 @@ def _node(entry: Mapping[str, Any]) -> Node:
     value = object_of(entry.get("value"), "'value'")
     kind = entry.get("type")
     labels = list_of(value, kind) if isinstance(kind, str) and kind in value else list_of(value, "labels")
-    if len(labels) != 1 or not isinstance(labels[0], str):
+    if len(labels) != 1 or not isinstance(labels[0], str) or not labels[0].strip():
         raise InputError(f"a span has one label, this one {labels!r:.60}")
     words = value.get("text")
     mention = Mention(words if isinstance(words, str) else None, offset_of(value, "start"), offset_of(value, "end"))
