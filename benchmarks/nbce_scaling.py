@@ -1,4 +1,4 @@
-"""What an answer costs as contexts are added: seconds of reading and of writing, and peak memory.
+"""What an answer costs as contexts are added: CPU seconds of reading and of writing, and peak memory.
 
     python benchmarks/nbce_scaling.py [--model M] [--contexts 4 8 32 128] [--length 64] [--tokens 16]
 
@@ -17,7 +17,7 @@ import random
 import resource
 import subprocess
 import sys
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 from _table import finish, show
@@ -91,9 +91,8 @@ def compare(options: argparse.Namespace) -> None:
         f"memory_published_over_routed_at_{high}": round(published["peak_megabytes"] / ours["peak_megabytes"], 2),
     }
     notes.append(str(ratios))
-    notes.append(
-        "reading: contexts and question, s; writing: the answer, s; peak: memory of the process, weights included"
-    )
+    notes.append("reading: contexts and question; writing: the answer; CPU seconds, which other work cannot stretch")
+    notes.append("peak: memory of the process, weights included")
     show(
         f"{options.model}: contexts of {options.length} tokens, answers of {options.tokens}",
         ["", "rows", "tokens read", "reading", "writing", "ms a token", "peak MB"],
@@ -152,15 +151,15 @@ def routed(answerer: Any, head: list[int], rows: list[list[int]], question: list
     from ironwok.nbce.settings import Settings
 
     settings = Settings(negligible=0.0, max_tokens=tokens)
-    start = perf_counter()
+    start = process_time()
     (prepared,) = prefill(answerer.engine, head, rows, [question], settings, chunk_tokens=answerer.chunk_tokens)
-    middle = perf_counter()
+    middle = process_time()
     steps = steps_of(
         answerer.engine, prepared.rows, prepared.log_p, NBCEChooser(prepared, settings), end=(), max_tokens=tokens + 1
     )
     written = sum(1 for _ in steps)
     assert written == tokens + 1
-    return sum(map(len, rows)), middle - start, perf_counter() - middle, len(prepared.rows)
+    return sum(map(len, rows)), middle - start, process_time() - middle, len(prepared.rows)
 
 
 def one_row(answerer: Any, head: list[int], rows: list[list[int]], question: list[int], tokens: int) -> Measured:
@@ -170,14 +169,14 @@ def one_row(answerer: Any, head: list[int], rows: list[list[int]], question: lis
 
     limit = answerer.engine.limit
     row = concatenated(head, rows, room=None if limit is None else limit - len(question) - tokens - 1)
-    start = perf_counter()
+    start = process_time()
     read, log_p = read_concatenated(answerer.engine, row, question)
-    middle = perf_counter()
+    middle = process_time()
     written = sum(
         1 for _ in steps_of(answerer.engine, read, log_p, LastRowChooser(Settings()), end=(), max_tokens=tokens + 1)
     )
     assert written == tokens + 1
-    return len(row), middle - start, perf_counter() - middle, 1
+    return len(row), middle - start, process_time() - middle, 1
 
 
 def published(answerer: Any, head: list[int], rows: list[list[int]], question: list[int], tokens: int) -> Measured:
@@ -194,7 +193,7 @@ def published(answerer: Any, head: list[int], rows: list[list[int]], question: l
     longest = max(map(len, whole))
     ids = torch.tensor([[0] * (longest - len(row)) + row for row in whole])
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in whole])
-    cache, chosen, times = None, None, [perf_counter()]
+    cache, chosen, times = None, None, [process_time()]
     with torch.inference_mode():
         for step in range(tokens + 1):
             positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
@@ -220,8 +219,8 @@ def published(answerer: Any, head: list[int], rows: list[list[int]], question: l
             ids = torch.full((len(whole), 1), token)
             mask = torch.cat([mask, torch.ones(len(whole), 1, dtype=mask.dtype)], dim=1)
             if step == 0:
-                times.append(perf_counter())
-    return sum(map(len, rows)), times[1] - times[0], perf_counter() - times[1], len(whole)
+                times.append(process_time())
+    return sum(map(len, rows)), times[1] - times[0], process_time() - times[1], len(whole)
 
 
 if __name__ == "__main__":
