@@ -65,7 +65,7 @@ class GlobalPointer(nn.Module):
         batch, classes, length, _ = scores.shape
         text, kind, first, second = right_K4.unbind(1)
         loss = sparse_multilabel_loss(
-            scores.view(batch * classes, length * length), text * classes + kind, first * length + second
+            scores.reshape(batch * classes, length * length), text * classes + kind, first * length + second
         )
         return loss.view(batch, classes)
 
@@ -112,7 +112,7 @@ class EfficientGlobalPointer(nn.Module):
         query, key = (_turned(part, self.rotary) for part in projected[:, :, None].chunk(2, dim=-1))
         pair = (query.squeeze(2) @ key.squeeze(2).mT).float() / self.head_width**0.5
         pair = pair.masked_fill(~cells(usable_BL, triangle=self.triangle), -torch.inf)
-        start, end = self.kinds(projected).float().mT.chunk(2, dim=1)
+        start, end = self.kinds(projected).float().mT.contiguous().chunk(2, dim=1)
         return PointerParts(pair, start, end)
 
     def forward(self, hidden_BLD: Tensor, usable_BL: Tensor) -> Tensor:
