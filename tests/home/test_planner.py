@@ -161,6 +161,36 @@ def test_power_on_falls_back_from_the_advertisement_to_the_mains():
     assert (outcome.ending, outcome.way, len(room.plug.switched)) == (Ending.CONFIRMED, "plug", 2)
 
 
+def test_power_on_while_it_still_cools_down_waits_and_then_wakes_it():
+    async def scenario(room):
+        room.projector.press(Command(Action.POWER_OFF))
+        await asyncio.sleep(8)
+        return await room.planner.submit(Command(Action.POWER_ON))
+
+    room, outcome = play(scenario, power=Power.RUNNING)
+    assert (outcome.ending, room.projector.now()) == (Ending.CONFIRMED, Power.RUNNING)
+    assert room.projector.harm == []
+
+
+def test_without_a_probe_steady_power_is_what_counts():
+    room, outcome = play(submit(Action.POWER_ON), probe=False)
+    assert (outcome.ending, "without a probe" in outcome.reason) == (Ending.CONFIRMED, True)
+    assert room.projector.now() in (Power.BOOTING, Power.RUNNING)
+
+
+def test_without_a_probe_a_plug_that_goes_silent_confirms_nothing():
+    async def scenario(room):
+        asked = asyncio.ensure_future(room.planner.submit(Command(Action.POWER_ON)))
+        while room.projector.now() is not Power.BOOTING:
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(5)
+        room.plug.reporting = False
+        return await asked
+
+    _, outcome = play(scenario, probe=False)
+    assert outcome.ending is Ending.SENT
+
+
 def test_power_on_without_mains_only_switches_them_on():
     room, outcome = play(submit(Action.POWER_ON), plug_on=False)
     assert outcome.ending is Ending.CONFIRMED

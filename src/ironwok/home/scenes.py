@@ -64,7 +64,10 @@ class Scenes:
         if seen.answers:
             return SceneEnd(Ending.CONFIRMED, f"it was on already ({seen})")
         if seen.belief is Belief.BUSY:
-            return await self._wait_for_boot(seen, None)
+            # it boots, or it cools down after a shutdown that somebody else began
+            if (end := await self._boots(None)) is not None:
+                return end
+            seen = await self._look()
         failures: list[str] = []
         for way in ways:
             if seen.belief is Belief.NO_MAINS:
@@ -77,8 +80,8 @@ class Scenes:
             note("sent", way=way.name, detail=delivery.detail)
             if self._blind:
                 return SceneEnd(Ending.SENT, "nothing here can see whether it wakes", way.name)
-            if await self._wakes():
-                return await self._wait_for_boot(await self._look(), way.name)
+            if await self._wakes() and (end := await self._boots(way.name)) is not None:
+                return end
             failures.append(f"{way.name}: it did not wake within {self._settings.wake_seconds:g} s")
         if self._mains is None:
             return SceneEnd(Ending.FAILED, "; ".join([*failures, "there is no plug to wake it by its mains"]))
@@ -93,15 +96,15 @@ class Scenes:
         settings = self._settings
         for _ in range(settings.cycles):
             seen = await self._look()
-            if seen.running:
-                # it woke late, or somebody pressed the button
-                return await self._wait_for_boot(seen, None)
+            # it woke late, or somebody pressed the button
+            if seen.running and (end := await self._boots(None)) is not None:
+                return end
             try:
                 await self._cycle(mains, seen, note)
             except (MainsHeldError, WayError) as error:
                 return SceneEnd(Ending.FAILED, "; ".join([*failures, f"plug: {error}"]), "plug")
-            if await self._wakes():
-                return await self._wait_for_boot(await self._look(), "plug")
+            if await self._wakes() and (end := await self._boots("plug")) is not None:
+                return end
             seen = await self._look()
             if seen.answers is None and seen.watts is None:
                 return SceneEnd(Ending.SENT, "the mains were cycled; nothing here can see whether it woke", "plug")
@@ -214,14 +217,19 @@ class Scenes:
     async def _metered(self) -> bool:
         return (await self._look()).watts is not None
 
-    async def _wait_for_boot(self, seen: Observation, way: str | None) -> SceneEnd:
+    async def _boots(self, way: str | None) -> SceneEnd | None:
+        """Wait until it answers. None where it falls back to standby instead."""
         loop = asyncio.get_running_loop()
+        seen = await self._look()
         deadline = loop.time() + self._settings.boot_seconds
-        if seen.answers is None:
-            return SceneEnd(
-                Ending.CONFIRMED, f"it draws power ({seen}); without a probe that is all that can be seen", way
-            )
+        # without a probe drawing power is all that can be seen, and a fan that runs on draws power too
+        steady = loop.time() + self._settings.wake_seconds
         while not seen.answers:
+            if seen.belief in (Belief.IDLE, Belief.NO_MAINS):
+                return None
+            if seen.answers is None and loop.time() >= steady:
+                ending = Ending.CONFIRMED if seen.belief is Belief.BUSY else Ending.SENT
+                return SceneEnd(ending, f"without a probe this is all that can be seen: {seen}", way)
             if loop.time() >= deadline:
                 reason = f"it does not answer after {self._settings.boot_seconds:g} s ({seen})"
                 if seen.belief is Belief.BUSY:
