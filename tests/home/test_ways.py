@@ -7,11 +7,13 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 
 import pytest
 
-from ironwok.errors import ConfigError, WayError
+from ironwok.errors import ConfigError, MissingExtraError, WayError
 from ironwok.home.actions import Action, Command
+from ironwok.home.broker import Broker, BrokerSettings
 from ironwok.home.simulator.network import Ports, RoomOnSockets
 from ironwok.home.simulator.world import PlugModel, Power, ProjectorModel
 from ironwok.home.ways.android_tv import AndroidTv, key_of
@@ -449,6 +451,29 @@ def test_ways_and_plugs_are_made_by_kind(tmp_path):
 def test_settings_that_a_kind_cannot_use_are_named(tmp_path, kind, settings, problem):
     with pytest.raises(ConfigError, match=problem):
         make_way("one", kind, settings, WayContext("127.0.0.1", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("module", "kind", "settings"),
+    [
+        ("evdev", "uinput", {}),
+        ("dbus_fast", "ble", {"mac": "11:22:33:44:55:66"}),
+        ("androidtvremote2", "android_tv", {}),
+    ],
+)
+def test_a_missing_extra_says_how_to_install_it(tmp_path, monkeypatch, module, kind, settings):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'ironwok\[home\]'"):
+        make_way("one", kind, settings, WayContext("127.0.0.1", tmp_path))
+
+
+def test_a_missing_extra_of_plugs_and_brokers_says_so_too(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(MissingExtraError, match="MIoT plug"):
+        make_plug("miot", {"host": "x", "token": "00" * 16}, WayContext(None, tmp_path))
+    monkeypatch.setitem(sys.modules, "aiomqtt", None)
+    with pytest.raises(MissingExtraError, match="MQTT"):
+        Broker(BrokerSettings("127.0.0.1")).start()
 
 
 def test_what_is_missing_elsewhere_in_the_file_is_named(tmp_path):

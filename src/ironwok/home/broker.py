@@ -92,7 +92,8 @@ class Broker:
         self.trouble = "not connected yet"
 
     def start(self) -> None:
-        """Begin to connect, in the background, for ever."""
+        """Begin to connect, in the background, for ever. Raises MissingExtraError."""
+        _aiomqtt()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"mqtt {self.settings.host}")
 

@@ -39,6 +39,9 @@ class RemoteReader:
         self.trouble = ""
 
     def start(self) -> None:
+        """Begin to read, in the background. Raises MissingExtraError."""
+        if self.kind == "evdev":
+            key_names()
         self._task = asyncio.create_task(self._run(), name=f"remote {self.path}")
 
     async def close(self) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from ironwok.errors import ConfigError
+from ironwok.errors import ConfigError, MissingExtraError
 from ironwok.home.broker import Broker
 from ironwok.home.config import Port, Secret
 from ironwok.home.ways.base import Plug, Way
@@ -150,6 +151,14 @@ def _made(
     return made
 
 
+def _need(module: str, feature: str) -> None:
+    """Say at the start that a part is missing, not in the middle of a scene. Raises MissingExtraError."""
+    try:
+        import_module(module)
+    except ImportError:
+        raise MissingExtraError("home", feature=feature) from None
+
+
 def _xgimi(name: str, settings: dict[str, Any], context: WayContext) -> Way:
     from ironwok.home.ways.xgimi import XgimiLan
 
@@ -174,12 +183,14 @@ def _hid(name: str, settings: dict[str, Any], context: WayContext) -> Way:
 def _uinput(name: str, settings: dict[str, Any], context: WayContext) -> Way:
     from ironwok.home.ways.hid import Uinput
 
+    _need("evdev", "a keyboard through uinput")
     return Uinput(name=name, hold=_Uinput(**settings).hold)
 
 
 def _ble(name: str, settings: dict[str, Any], context: WayContext) -> Way:
     from ironwok.home.ways.ble import BleWake, parse_token, token_of
 
+    _need("dbus_fast", "power on over Bluetooth")
     chosen = _Ble(**settings)
     if (chosen.data is None) == (chosen.mac is None):
         raise ConfigError(f"ways.{name}: give data (what a sniffer shows) or mac (the projector's Bluetooth address)")
@@ -194,6 +205,7 @@ def _ble(name: str, settings: dict[str, Any], context: WayContext) -> Way:
 def _android_tv(name: str, settings: dict[str, Any], context: WayContext) -> Way:
     from ironwok.home.ways.android_tv import AndroidTv
 
+    _need("androidtvremote2", "the Android TV remote")
     chosen = _AndroidTv(**settings)
     return AndroidTv(context.need_host(name), context.folder / chosen.folder, name=name, timeout=chosen.timeout)
 
@@ -217,6 +229,7 @@ def _zigbee(name: str, settings: dict[str, Any], context: WayContext) -> Plug:
 def _miot(name: str, settings: dict[str, Any], context: WayContext) -> Plug:
     from ironwok.home.ways.miot import SPECS, MiotPlug, PlugSpec, parse_token
 
+    _need("cryptography", "a MIoT plug")
     chosen = _Miot(**settings)
     if chosen.model is not None and chosen.model not in SPECS:
         known = ", ".join(SPECS)
