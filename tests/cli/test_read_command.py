@@ -147,6 +147,29 @@ def test_all_options_together(ironwok, tmp_path):
     assert max(len(json.loads(line)["text"]) for line in lines) <= 40
 
 
+def test_file_names_with_line_feeds_and_files_without_text_or_with_damage(ironwok, folder, capsys, tmp_path):
+    (folder / "two\nlines\x1b[2J.txt").write_text("茶凉了。", encoding="utf-8")
+    (folder / "bad\nname.txt").write_bytes(b"")
+    (folder / "none.jsonl").write_bytes(b"")
+    (folder / "header.csv").write_text("title,text\n", encoding="utf-8")
+    (folder / "damaged.txt").write_bytes("棋下到了\0深夜，雪还没有停。".encode().replace(b"\0", b"\xff"))
+    (folder / "row.json").write_text('[{"text": "下雪了。"}, {"text": "雪停了。"}]', encoding="utf-8")
+    assert ironwok(labels="茶、棋；雪") == 0
+    said = capsys.readouterr()
+    names = [line.split()[0] for line in said.out.splitlines()[1:9]]
+    assert names == [
+        *("chess.md", "damaged.txt", "row.json", "row.json", "snow.jsonl:1", "snow.jsonl:3", "tea.txt"),
+        "two\\nlines\\x1b[2J.txt",
+    ]
+    assert [line.split()[1] for line in said.out.splitlines()[3:5]] == ["#1", "#2"]
+    assert "broken bytes in 1 places, read as U+FFFD" in said.out
+    skipped = (tmp_path / "out" / "skipped.jsonl").read_text(encoding="utf-8").splitlines()
+    empty = {Path(s["document"]).name for s in map(json.loads, skipped) if "empty" in s["reason"]}
+    assert empty == {"bad\nname.txt", "none.jsonl", "header.csv"}
+    assert len([line for line in said.err.splitlines() if line.startswith("skipped: ")]) == 4
+    assert "bad\\nname.txt: empty" in said.err
+
+
 def test_labels_from_a_file(ironwok, tmp_path, capsys):
     (tmp_path / "labels.txt").write_text("茶\n\n 棋 \n雪\n", encoding="utf-8")
     assert ironwok(labels=f"@{tmp_path / 'labels.txt'}") == 0

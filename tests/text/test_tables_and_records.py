@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ironwok.errors import EncodingError, UnreadableDocumentError
+from ironwok.errors import EmptyDocumentError, EncodingError, UnreadableDocumentError
 from ironwok.text.documents import Document, Skip
 
 Read = Callable[..., tuple[list[Document], list[Skip]]]
@@ -54,6 +54,31 @@ def test_the_text_column(header: list[str], chosen: str, read: Read) -> None:
     assert texts(documents) == [row[header.index(chosen)]]
     documents, _ = read("a.csv", ",".join(header) + "\n" + f'{row[0]},{row[1]},"{row[2]}"\n', text_field=header[1])
     assert texts(documents) == [row[1]]
+
+
+def test_the_first_line_of_excel_names_the_delimiter_and_is_no_row(read: Read) -> None:
+    for first in ("sep=;\r\n", '"sep=;"\n', "SEP=;\n"):
+        documents, skips = read("a.csv", first + "标题;正文\n甲;一,二,三\n乙;四,五,六\n")
+        assert skips == []
+        assert texts(documents) == ["一,二,三", "四,五,六"]
+        assert [document.line for document in documents] == [3, 4]
+    documents, _ = read("b.csv", "sep=\t\n标题\t正文\n甲\t一,二\n")
+    assert texts(documents) == ["一,二"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.jsonl", ""), ("a.jsonl", "\n\n"), ("a.json", "[]"), ("a.csv", "title,text\n"), ("a.csv", "")],
+)
+def test_a_file_without_any_record_is_empty(name: str, content: str, skip_of: SkipOf) -> None:
+    skip = skip_of(name, content)
+    assert isinstance(skip.error, EmptyDocumentError)
+    assert f"{name}: empty" in skip.reason
+
+
+def test_records_of_one_line_are_told_apart_by_their_numbers(read: Read) -> None:
+    documents, _ = read("a.json", '[{"text": "一"}, {"text": "二"},\n{"text": "三"}]')
+    assert [(document.record, document.line) for document in documents] == [(0, None), (1, None), (2, 2)]
 
 
 def test_a_column_that_is_not_there_is_named(skip_of: SkipOf) -> None:

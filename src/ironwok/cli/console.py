@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 from rich.console import Console
 from rich.text import Text
 
 from ironwok.cli.language import t
+
+# a file name may hold a line feed, or what a terminal obeys
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class _Console(Console):
@@ -27,12 +31,17 @@ def err() -> Console:
     return Console(file=sys.stderr, highlight=False)
 
 
+def one_line(text: str) -> str:
+    """The text with control characters and line ends as their escapes."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
 def say(message: str, *, style: str = "") -> None:
     """One line to stderr, never wrapped, markup in it left alone (paths contain brackets)."""
-    err().print(Text(message, style=style), soft_wrap=True)
+    err().print(Text(one_line(message), style=style), soft_wrap=True)
 
 
 def complain(message: str) -> None:
     """An error, as one red line to stderr."""
     label = t(en="error: ", zh="错误：")
-    err().print(Text.assemble((label, "bold red"), (message, "red")), soft_wrap=True)
+    err().print(Text.assemble((label, "bold red"), (one_line(message), "red")), soft_wrap=True)

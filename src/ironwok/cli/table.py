@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ironwok.cli.console import one_line
 from ironwok.cli.language import t
 from ironwok.reading.html import display_names
 from ironwok.results import DocumentResult, Event, Report
@@ -53,6 +54,12 @@ def print_report(report: Report, *, console: Console, skipped: int) -> None:
             en=f", {len(report.skipped):,} not read (skipped.jsonl)",
             zh=f"，{len(report.skipped):,} 处没有读（skipped.jsonl）",
         )
+    damaged = sum(document.replaced for document in report.documents)
+    if damaged:
+        summary += t(
+            en=f"; broken bytes in {damaged:,} places, read as U+FFFD (documents.jsonl: replaced)",
+            zh=f"；{damaged:,} 处坏字节读作 U+FFFD（见 documents.jsonl 的 replaced）",
+        )
     windowed = sum(p.classification is not None and p.classification.evidence is not None for p in report.passages)
     if windowed:
         summary += t(
@@ -67,7 +74,7 @@ def _documents(report: Report, console_width: int) -> Table:
     names = display_names([document.document for document in report.documents])
     rows = []
     for document in report.documents[:_SHOWN]:
-        name = names[document.document] + place_in_file(document)
+        name = one_line(names[document.document]) + place_in_file(document)
         if not report.labels:
             rows.append((name, str(len(document.passages)), str(len(document.events)), "", _kinds(document.events)))
             continue

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ironwok.cli.console import err
+from ironwok.cli.console import err, one_line
 from ironwok.cli.language import t
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Watch:
     def _advance(self, event: Any) -> None:
         if self._task is not None:
             name = Path(event.document).name
-            count = f"{event.done:,}/{event.passages:,} · {name}"
+            count = f"{event.done:,}/{event.passages:,} · {one_line(name)}"
             self._bar.update(self._task, completed=event.done, total=max(event.passages, 1), count=count)
 
     def _answered(self, event: Any) -> None:
@@ -124,7 +124,7 @@ class Watch:
             self._say(t(en="… more are listed in skipped.jsonl", zh="……其余见 skipped.jsonl"), style="yellow")
 
     def _say(self, message: str, *, style: str = "dim") -> None:
-        self._console.print(Text(message, style=style), soft_wrap=True)
+        self._console.print(Text(one_line(message), style=style), soft_wrap=True)
 
 
 def _duration(seconds: float) -> str:
