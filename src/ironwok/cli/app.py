@@ -68,6 +68,11 @@ COMMANDS = (
         zh="用标注好的文本训练抽取事件、实体或关系的模型",
     ),
     CommandEntry(
+        "distill",
+        en="Turn labels and unlabelled texts into a small, fast classifier of your own",
+        zh="用标签和没有标注的文本，得到一个又小又快的专用分类器",
+    ),
+    CommandEntry(
         "pretrain",
         en="Pretrain an encoder from a recipe and a folder of corpus files",
         zh="按配方，用一个文件夹的语料预训练编码器",

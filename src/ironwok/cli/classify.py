@@ -33,7 +33,7 @@ def classify(
         ),
     ],
     labels: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--labels",
             "-l",
@@ -41,12 +41,12 @@ def classify(
             show_default=False,
             help=t(
                 en="The labels, separated by commas or semicolons (also 、，；); or @FILE with one label a line, or in "
-                "JSON: a list, label → words for the template, or a tree.",
+                "JSON: a list, label → words for the template, or a tree. A distilled model knows its own.",
                 zh="标签，用逗号、顿号或分号隔开；也可以用 @文件：每行一个标签，"
-                "或 JSON（列表、“标签→句式用词”、多级标签）。",
+                "或 JSON（列表、“标签→句式用词”、多级标签）。蒸馏出的模型自带标签，可不给。",
             ),
         ),
-    ],
+    ] = None,
     template: Annotated[
         list[str] | None,
         typer.Option(
@@ -195,7 +195,7 @@ def classify(
         raise InputError("--resume goes on with a file: name it with --out")
     if estimate and file == "-":
         raise InputError("--estimate needs all texts beforehand: name a file instead of -")
-    chosen = read_labels(labels, separator=separator)
+    chosen = _known_labels(model) if labels is None else read_labels(labels, separator=separator)
     label_set = parse_labels(chosen, separator=separator, at_least=1 if multi_label else 2)
     options: dict[str, Any] = {
         "labels": chosen,
@@ -224,15 +224,26 @@ def classify(
     _say_done(results.kept, written, out)
 
 
+def _known_labels(model: str) -> list[str]:
+    """The labels of a distilled model. Raises InputError for another, which has none of its own."""
+    from ironwok.errors import InputError
+    from ironwok.students import is_student
+    from ironwok.students.files import read_description
+
+    if not is_student(model):
+        raise InputError(f"--labels is missing: {model} reads any labels, so name them; a distilled model has its own")
+    return read_description(Path(model).expanduser()).get("labels", [])
+
+
 def _load(model: str, scorer: str, *, batch_size: int, device: str | None, dtype: str | None) -> Any:
     import warnings
 
     from ironwok.errors import IronwokWarning
-    from ironwok.zero_shot import ZeroShotClassifier
+    from ironwok.students import load_classifier
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", IronwokWarning)
-        classifier = ZeroShotClassifier(model, scorer=scorer, batch_size=batch_size, device=device, dtype=dtype)
+        classifier = load_classifier(model, scorer=scorer, batch_size=batch_size, device=device, dtype=dtype)
     _say_warnings(caught)
     return classifier
 

@@ -76,6 +76,7 @@ class LabelReader:
     labels, label_separator, template, multi_label, threshold, calibrate: as in `ZeroShotClassifier.classify`, one set
     of labels for all. model, scorer, device, dtype, batch_size: as in `ZeroShotClassifier`, which is loaded when the
     first passage comes.
+    A ``model`` that is the folder of a student (`ironwok.students`) answers in its place.
     classifier: one that is loaded already; ``model`` then only names it.
     """
 
@@ -179,9 +180,9 @@ class LabelReader:
 
     def classifier(self) -> ZeroShotClassifier:
         if self._classifier is None:
-            from ironwok.zero_shot import ZeroShotClassifier
+            from ironwok.students import load_classifier
 
-            self._classifier = ZeroShotClassifier(
+            self._classifier = load_classifier(
                 self.model, scorer=self.scorer, device=self.device, dtype=self.dtype, batch_size=self.batch_size
             )
         return self._classifier
