@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_core import PydanticCustomError
 
-from ironwok.errors import ConfigError, InputError
+from ironwok.errors import ConfigError
 from ironwok.home.actions import Action, Command, parse_command
 
 SHORTEST_TOKEN = 16
@@ -23,23 +22,19 @@ def _secret(value: Any) -> Any:
     kind, _, rest = value.partition(":")
     if kind == "env":
         if rest not in os.environ:
-            raise PydanticCustomError("secret", "there is no environment variable {name}", {"name": rest})
+            raise ValueError(f"there is no environment variable {rest}")
         return os.environ[rest]
     if kind == "file":
         try:
             return Path(rest).expanduser().read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise PydanticCustomError(
-                "secret", "{path}: {problem}", {"path": rest, "problem": error.strerror or str(error)}
-            ) from None
+            raise ValueError(f"{rest}: {error.strerror or error}") from None
     return value
 
 
 def _command(text: str) -> str:
-    try:
-        parse_command(text)
-    except InputError as error:
-        raise PydanticCustomError("command", "{problem}", {"problem": str(error)}) from None
+    # its InputError is a ValueError, which is what pydantic wants
+    parse_command(text)
     return text
 
 
@@ -226,7 +221,9 @@ def _problems(error: ValidationError) -> list[str]:
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
         where = ".".join(map(str, problem["loc"]))
-        message = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]
+        message = (
+            "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+        )
         lines.append(f"{where}: {message}")
     return lines
 
