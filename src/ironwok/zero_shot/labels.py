@@ -84,7 +84,7 @@ def parse_labels(labels: Any, *, separator: str | None = None, at_least: int = 2
     nodes = _children(labels, "", separator or SEPARATOR)
     if separator is not None:
         if not all(node.is_leaf for node in nodes):
-            raise LabelError("nested labels are a tree already: leave label_separator out")
+            raise LabelError("nested labels are a tree already: leave label_separator (--separator) out")
         nodes = _tree_of_paths(nodes, separator)
     label_set = LabelSet(Node("", "", "", tuple(nodes)))
     count = len(label_set.names)

@@ -58,8 +58,8 @@ def load_inference_model(
     absent = sorted(report["missing_keys"])
     if absent:
         raise MissingHeadError(
-            f"{model} has no classification head (it lacks {', '.join(absent[:3])}): scorer='nli' needs a model "
-            f"trained on natural language inference, scorer='nsp' or 'pet' any pretrained encoder"
+            f"{model} has no classification head (it lacks {', '.join(absent[:3])}): scorer='nli' "
+            f"(--scorer nli) needs a model trained on natural language inference, 'nsp' or 'pet' any pretrained encoder"
         )
     return encoder.to(where).eval(), tokenizer_of(source)
 

@@ -97,7 +97,8 @@ def make_shortlist(scorer: Scorer, question: Question, size: int | None, by: Sho
         return None
     if not all(label_set.is_flat for label_set in question.all_sets()):
         raise InputError(
-            "a shortlist is for a flat list of labels; in a tree pass beam= to follow the best branches only"
+            "a shortlist is for a flat list of labels: leave it (--shortlist) out, or from Python pass beam= to follow "
+            "the best branches of a tree only"
         )
     return Shortlist(scorer, size=size, by=by)
 
