@@ -55,7 +55,7 @@ def test_an_answer_knows_its_sources(answerer):
 @pytest.mark.parametrize("chat", [True, False])
 def test_it_answers_with_and_without_a_chat_template(any_model, pooling, chat):
     answerer = Answerer(any_model, tokenizer=make_tokenizer(chat=chat))
-    settings = Settings(max_tokens=6, pooling=pooling, route=0.0, keep=None, negligible=0.0)
+    settings = Settings(max_tokens=6, pooling=pooling, route=0.0, keep=None, negligible=0.0, closer=0)
     answer = answerer.ask(QUESTION, TEXTS, settings=settings)
     check(answer, TEXTS)
     assert len(answer.sources) == 3
@@ -94,7 +94,7 @@ def test_contexts_are_read_once_for_all_questions(answerer, monkeypatch):
 def test_a_long_text_becomes_overlapping_windows_with_its_own_offsets(answerer):
     long = " ".join(f"Sentence number {number} says {number * 7}." for number in range(40))
     texts = [long, TEXTS[1]]
-    answer = answerer.ask(QUESTION, texts, settings=Settings(max_tokens=5, keep=None, negligible=0.0))
+    answer = answerer.ask(QUESTION, texts, settings=Settings(max_tokens=5, keep=None, negligible=0.0, closer=0))
     check(answer, texts)
     assert answer.parts == len(answer.sources) > 10
     spans = sorted((source.span.start, source.span.end) for source in answer.sources if source.context == 0)
@@ -114,7 +114,7 @@ def test_a_text_longer_than_the_model_takes_is_windowed_to_fit(tokenizer):
 
 def test_looking_closer_answers_from_a_few_sentences(answerer):
     texts = ["One came. Two went. Three stayed. Four slept.", "Only this."]
-    plain = Settings(max_tokens=8, keep=None, negligible=0.0)
+    plain = Settings(max_tokens=8, keep=None, negligible=0.0, closer=0)
     near = Settings(max_tokens=8, keep=None, negligible=0.0, closer=2)
     answer = answerer.ask(QUESTION, texts, settings=near)
     check(answer, texts)

@@ -111,12 +111,12 @@ def test_a_variant_equals_the_method_run_by_itself(model, tokenizer):
 
     case = Case("a", CASES[0]["question"], ("seven",), tuple(CASES[0]["contexts"]), 1)
     answerer = Answerer(model, tokenizer=tokenizer)
-    settings = Settings(max_tokens=8, keep=2, negligible=0.0)
+    settings = Settings(max_tokens=8, keep=2, negligible=0.0, closer=0)
     run = _CaseRun(answerer, case, settings)
     alone = answerer.ask(case.question, case.contexts, settings=settings)
     assert run.answer("routed")["text"] == alone.text
     assert run.answer("routed")["source"] == alone.sources[0].context
-    plain = Settings(max_tokens=8, keep=None, negligible=0.0, route=0.0, pooling="mean")
+    plain = Settings(max_tokens=8, keep=None, negligible=0.0, route=0.0, pooling="mean", closer=0)
     assert run.answer("mean")["text"] == answerer.ask(case.question, case.contexts, settings=plain).text
 
 

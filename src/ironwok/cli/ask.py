@@ -225,7 +225,7 @@ def ask(
         given |= {"keep": keep or None} | ({} if keep else {"negligible": 0.0})
     elif route == 0 or pooling != "entropy":
         # all passages to the end, as published: without routing nothing says which could be left out
-        given |= {"keep": None, "negligible": 0.0}
+        given = {"keep": None, "negligible": 0.0, "closer": 0} | given
     settings = Settings(pooling=pooling, temperature=temperature, seed=seed, **given)  # pyright: ignore[reportArgumentType]
     shown = sys.stderr.isatty()
     with progress_bar(t(en="loading the model", zh="加载模型"), total=None, shown=shown):

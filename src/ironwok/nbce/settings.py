@@ -31,7 +31,7 @@ class Settings:
     route: float = 0.1
     keep: int | None = 4
     negligible: float = 1e-3
-    closer: int = 0
+    closer: int = 2
     top_p: float | None = 0.95
     top_k: int | None = None
     temperature: float = 0.0
@@ -67,5 +67,5 @@ class Settings:
             raise InputError(f"stop is {self.stop!r}: give a tuple of strings that are not empty")
 
 
-PLAIN = Settings(route=0.0, keep=None, negligible=0.0)
+PLAIN = Settings(route=0.0, keep=None, negligible=0.0, closer=0)
 """NBCE as published: the choice by entropy alone, all rows to the end."""
