@@ -30,7 +30,9 @@ def probe(monkeypatch):
         module = types.ModuleType("ironwok.cli.probe")
         setattr(module, "probe", probe)  # noqa: B010
         monkeypatch.setitem(sys.modules, "ironwok.cli.probe", module)
-        monkeypatch.setitem(app._ENTRIES, "probe", app.CommandEntry("probe", en="Probe", zh="试探"))
+        entry = app.CommandEntry("probe", en="Probe", zh="试探")
+        monkeypatch.setitem(app._ENTRIES, "probe", entry)
+        monkeypatch.setattr(app.CommandList, "entries", (*app.COMMANDS, entry))
 
     return register
 
@@ -108,6 +110,12 @@ def test_a_long_error_is_not_wrapped_and_markup_in_it_is_text(probe, capsys):
     probe(raising(InputError("[red]a[/red] " + "long " * 60)))
     assert main(["probe", "x"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_error_with_line_feeds_is_one_line_and_cannot_command_the_terminal(probe, capsys):
+    probe(raising(InputError("the file two\nlines\x1b[2J.txt\u2028is odd")))
+    assert main(["probe", "x"]) == 1
+    assert capsys.readouterr().err == "error: the file two\\nlines\\x1b[2J.txt\\u2028is odd\n"
 
 
 def test_debug_shows_the_trace(probe):

@@ -239,8 +239,8 @@ def _root(
             "--lang",
             metavar="en|zh",
             help=t(
-                en="Language of help, messages and report; works anywhere on the line (default: the locale's).",
-                zh="帮助、消息和报告所用的语言，写在命令行任何位置都行（默认跟随系统语言）。",
+                en="Language of help, tables and report; works anywhere on the line (default: the locale's).",
+                zh="帮助、表格和报告所用的语言，写在命令行任何位置都行（默认跟随系统语言）；错误信息是英文。",
             ),
         ),
     ] = None,
