@@ -26,7 +26,7 @@ class Bounds:
 
 
 # for SmolLM2-135M-Instruct; other models: the same scale, other figures
-DEFAULT_BOUNDS = Bounds(lift=0.75, tie=1.0, jumps=0.5)
+DEFAULT_BOUNDS = Bounds(lift=0.75, tie=3.0, jumps=0.25)
 
 
 def doubts(
