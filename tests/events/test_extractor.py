@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,34 @@ def test_streams_are_answered_as_they_come(event_run: Path) -> None:
     results = EventExtractor(event_run, batch_size=2).extract_iter(endless())
     assert plain(next(results)) == plain(EventExtractor(event_run).extract(TEXTS[:1])[0])
     assert len(taken) <= 2 * 8
+
+
+def test_a_stream_that_pauses_is_answered_before_the_next_text_is_waited_for(extractor: EventExtractor) -> None:
+    class Slow:
+        """Two texts at once, then one, and then nothing that may be waited for."""
+
+        def __init__(self) -> None:
+            self.given = 0
+
+        def __iter__(self) -> Iterator[str]:
+            return self
+
+        def __next__(self) -> str:
+            assert self.given < 3, "it was waited for"
+            self.given += 1
+            return f"第{self.given}条，什么也没有发生。"
+
+        def pauses(self) -> bool:
+            return self.given >= 2
+
+    texts = Slow()
+    results = extractor.extract_iter(texts)
+    next(results)
+    assert texts.given == 2
+    next(results)
+    next(results)
+    with pytest.raises(AssertionError, match="it was waited for"):
+        next(results)
 
 
 def test_long_texts_are_read_in_windows_and_their_events_merged(extractor: EventExtractor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -192,7 +192,7 @@ def extract(
         )
         written = 0
         try:
-            for line, found in _answers(extractor, rest, shown=out is not None):
+            for line, found in _answers(extractor, rest, shown=out is not None, on_wait=results.flush):
                 results.write(line, found)
                 written += 1
         except KeyboardInterrupt:
@@ -221,7 +221,7 @@ class _Found:
         return {self.task: [result.to_dict() for result in self.results]}
 
 
-def _answers(extractor: Any, lines: Any, *, shown: bool) -> Iterator[tuple[Any, _Found]]:
+def _answers(extractor: Any, lines: Any, *, shown: bool, on_wait: Callable[[], None]) -> Iterator[tuple[Any, _Found]]:
     import sys
 
     from ironwok.cli.lines import with_answers
@@ -230,7 +230,7 @@ def _answers(extractor: Any, lines: Any, *, shown: bool) -> Iterator[tuple[Any, 
         for results in extractor.extract_iter(texts, progress=shown and sys.stderr.isatty()):
             yield _Found(extractor.task, results)
 
-    return with_answers(lines, answer)
+    return with_answers(lines, answer, on_wait=on_wait)
 
 
 def _report(reason: str) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
@@ -111,6 +111,8 @@ class Extractor(Generic[FoundT]):
     def extract_iter(self, texts: Iterable[str], *, progress: bool = False) -> Iterator[tuple[FoundT, ...]]:
         """The same for a stream of texts, each answered as soon as its batches are done.
 
+        An iterator of texts may have a method ``pauses() -> bool`` that tells whether the next text is yet to come;
+        what has been collected is answered then, before the next text is waited for.
         Texts may have any length: a long one is read in windows, and their results are merged.
         """
         if isinstance(texts, str):
@@ -278,6 +280,7 @@ def model_inputs(
 
 def _chunks(texts: Iterable[str], most: int) -> Iterator[list[str]]:
     """Texts in groups that are worth sorting by length, checked one by one."""
+    pauses: Callable[[], bool] | None = getattr(texts, "pauses", None)
     chunk: list[str] = []
     characters = 0
     for number, text in enumerate(texts):
@@ -285,7 +288,7 @@ def _chunks(texts: Iterable[str], most: int) -> Iterator[list[str]]:
             raise InputError(f"text {number} is a {type(text).__name__}, not a string")
         chunk.append(text)
         characters += len(text)
-        if len(chunk) >= most or characters >= _CHARACTERS_AHEAD:
+        if len(chunk) >= most or characters >= _CHARACTERS_AHEAD or (pauses is not None and pauses()):
             yield chunk
             chunk, characters = [], 0
     if chunk:
