@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ironwok.errors import EncodingError, InputError
@@ -80,6 +80,7 @@ def test_what_is_no_text() -> None:
         lines_of(b"\x00\x01\x02\x03" * 100)
 
 
+@settings(deadline=None)  # the first guess loads a library
 @given(st.lists(st.binary(max_size=40), max_size=6))
 def test_any_bytes_give_lines_or_errors(blocks: list[bytes]) -> None:
     decoder = LineDecoder(name="the stream")
