@@ -73,6 +73,11 @@ COMMANDS = (
         zh="用标签和没有标注的文本，得到一个又小又快的专用分类器",
     ),
     CommandEntry(
+        "serve",
+        en="Serve classification, extraction and answers over HTTP, also to clients of OpenAI's API",
+        zh="通过 HTTP 提供分类、抽取和问答服务，OpenAI 客户端也可直接使用",
+    ),
+    CommandEntry(
         "pretrain",
         en="Pretrain an encoder from a recipe and a folder of corpus files",
         zh="按配方，用一个文件夹的语料预训练编码器",

@@ -105,7 +105,7 @@ def distill(
     lesson = _Lesson(labelled, label_set.names, bound, held_out)
     lesson.check()
     about = settings | {"threshold": bound}
-    held = [listed[number] for number in np.flatnonzero(lesson.held)]
+    held = [listed[number] for number in np.flatnonzero(lesson.held).tolist()]
     timed = (held or listed)[:_TIMED]
     with one_thread():
         teacher_speed = texts_per_second(lambda few: teacher.classify(few, **options), timed, clock=clock)
@@ -299,7 +299,7 @@ def _share(right: NDArray[np.bool_], among: NDArray[np.bool_]) -> float | None:
 def _accuracy(answers: NDArray[np.str_], truth: Sequence[str | None] | None, held: NDArray[np.bool_]) -> float | None:
     if truth is None:
         return None
-    true = [truth[number] for number in np.flatnonzero(held)]
+    true = [truth[number] for number in np.flatnonzero(held).tolist()]
     known = np.array([label is not None for label in true], dtype=bool)
     right = np.array([answer == label for answer, label in zip(answers, true, strict=True)], dtype=bool)
     return _share(right, known)

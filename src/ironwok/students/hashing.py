@@ -66,7 +66,7 @@ class HashedNgrams:
         rows = [self._weighted(counts) for counts in _counts(texts, self.longest, self.bits)]
         if not rows:
             return csr_matrix((0, len(self.buckets)), dtype=np.float32)
-        return rows[0] if len(rows) == 1 else vstack(rows, format="csr")
+        return rows[0] if len(rows) == 1 else csr_matrix(vstack(rows))
 
     def _weighted(self, counts: csr_matrix) -> csr_matrix:
         places = self._place[counts.indices]
@@ -75,10 +75,11 @@ class HashedNgrams:
         places = places[known]
         # said twice is not twice as much said
         values = (1 + np.log(counts.data[known])) * self.rarity[places]
-        owners = np.repeat(np.arange(counts.shape[0]), np.diff(pointers))
-        lengths = np.sqrt(np.bincount(owners, weights=values**2, minlength=counts.shape[0]))
+        texts = len(pointers) - 1
+        owners = np.repeat(np.arange(texts), np.diff(pointers))
+        lengths = np.sqrt(np.bincount(owners, weights=values**2, minlength=texts))
         values = (values / lengths[owners]).astype(np.float32)
-        return csr_matrix((values, places, pointers), shape=(counts.shape[0], len(self.buckets)))
+        return csr_matrix((values, places, pointers), shape=(texts, len(self.buckets)))
 
 
 def check_sizes(longest: int, bits: int) -> None:

@@ -1,0 +1,133 @@
+"""What every request passes before the app sees it: key, rate, size, time to arrive; and what is counted of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ironwok.serving.limits import Limits, RateLimiter
+from ironwok.serving.metrics import Metrics
+from ironwok.serving.problems import Problem
+
+# what load balancers ask for, without a key
+_OPEN = ("/healthz", "/readyz")
+
+
+class Gate:
+    """An ASGI middleware.
+
+    keys: of which a request has to bring one, as "Authorization: Bearer KEY"; none: everybody may ask.
+    routes: paths that are counted by name, all others as "other".
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        limits: Limits,
+        keys: Sequence[str],
+        metrics: Metrics,
+        routes: Sequence[str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._app, self._limits, self._metrics, self._clock = app, limits, metrics, clock
+        self._keys = [key.encode() for key in keys]
+        self._routes = frozenset(routes)
+        self._rate = RateLimiter(limits.rate, clock=clock) if limits.rate is not None else None
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start, route, status = self._clock(), scope["path"], 500
+        route = route if route in self._routes else "other"
+
+        async def counted(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            try:
+                body = await self._admit(scope, receive)
+            except Problem as problem:
+                self._metrics.rejected.labels(problem.code).inc()
+                # the rest of a body that is not read would be taken for the next request
+                problem.headers["connection"] = "close"
+                await problem.response()(scope, receive, counted)
+                return
+            if body is None:
+                status = 499  # gone before the request was there
+                return
+            await self._app(scope, _replayed(body, receive), counted)
+        finally:
+            self._metrics.requests.labels(route, str(status)).inc()
+            self._metrics.seconds.labels(route).observe(self._clock() - start)
+
+    async def _admit(self, scope: dict[str, Any], receive: Any) -> bytes | None:
+        """The body; None where the client left while it came. Raises Problem."""
+        headers = {name.lower(): value for name, value in scope["headers"]}
+        key = headers.get(b"authorization", b"").removeprefix(b"Bearer ").strip()
+        known = sum(hmac.compare_digest(key, one) for one in self._keys) > 0  # all of them, in constant time
+        if self._keys and not known and scope["path"] not in _OPEN:
+            raise Problem(
+                401,
+                "invalid_api_key",
+                "a key is asked for: send the header Authorization: Bearer KEY",
+                headers={"www-authenticate": "Bearer"},
+            )
+        if self._rate is not None and scope["method"] == "POST":
+            client = scope.get("client") or ("",)
+            if wait := self._rate.wait(key.decode("latin-1") if known else str(client[0])):
+                raise Problem(
+                    429,
+                    "rate_limited",
+                    f"more than {self._limits.rate:g} requests a minute: ask again in {wait:.0f} s",
+                    headers={"retry-after": str(max(1, round(wait)))},
+                )
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit():
+            raise Problem(400, "invalid_request", "the content-length is no number")
+        self._check_size(int(length))
+        try:
+            return await asyncio.wait_for(self._read(receive), self._limits.body_seconds)
+        except TimeoutError:
+            told = f"the body did not arrive within {self._limits.body_seconds:g} s"
+            raise Problem(408, "request_timeout", told) from None
+
+    async def _read(self, receive: Any) -> bytes | None:
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            self._check_size(len(body))
+            if not message.get("more_body", False):
+                return bytes(body)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.body:
+            raise Problem(
+                413,
+                "request_too_large",
+                f"the body has more than {self._limits.body:,} bytes: send fewer texts at once",
+            )
+
+
+def _replayed(body: bytes, receive: Any) -> Any:
+    """`receive` with the body that was read already; what comes after it, the client's leaving, is passed on."""
+    given = False
+
+    async def replay() -> dict[str, Any]:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay

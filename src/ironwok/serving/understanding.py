@@ -1,0 +1,155 @@
+"""/v1/classify and /v1/extract: texts in, what is found in them out, read together with those of other requests."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from ironwok.results import Classification
+from ironwok.serving.batching import Job, Left, MicroBatcher
+from ironwok.serving.limits import Limits
+from ironwok.serving.metrics import Metrics
+from ironwok.serving.problems import Problem
+from ironwok.serving.schemas import ClassifyRequest, ExtractRequest
+from ironwok.zero_shot.labels import LabelSet, parse_labels
+from ironwok.zero_shot.mapping import check_threshold
+from ironwok.zero_shot.pairs import fill
+from ironwok.zero_shot.question import default_template
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request, checked."""
+
+    texts: tuple[str, ...]
+    labels: LabelSet
+    templates: tuple[str, ...]
+    multi_label: bool
+    threshold: float | None
+    calibrate: bool | None
+    left: threading.Event = field(default_factory=threading.Event, compare=False)
+
+    @property
+    def together(self) -> tuple[Any, ...]:
+        """Requests that agree in this can be read in one call; their labels may differ."""
+        return self.templates, self.multi_label, self.threshold, self.calibrate
+
+
+class ClassifyService:
+    """Requests to one classifier."""
+
+    def __init__(self, classifier: Any, *, limits: Limits, metrics: Metrics) -> None:
+        self._classifier, self._limits = classifier, limits
+        self.batcher = MicroBatcher(
+            self._work,
+            name="classify",
+            most=limits.batch_texts,
+            wait=limits.batch_seconds,
+            room=limits.queue,
+            on_batch=metrics.batches.labels("classify").observe,
+        )
+        metrics.watch("classify", lambda: self.batcher.waiting)
+
+    def submit(self, request: ClassifyRequest) -> Job:
+        """Raises Problem for too much, LabelError, TemplateError or InputError for what is not usable, Busy, Closed."""
+        texts = checked_texts(request.texts, self._limits)
+        labels: Any = request.labels
+        if labels is None:
+            labels = getattr(self._classifier, "labels", None)
+            if labels is None:
+                raise Problem(422, "invalid_request", "labels are missing: this model has none of its own")
+        if len(labels) > self._limits.labels:
+            raise Problem(422, "too_many_labels", f"there are {len(labels)} labels; at most {self._limits.labels}")
+        label_set = parse_labels(labels, at_least=1 if request.multi_label else 2)
+        if request.template == []:
+            raise Problem(422, "invalid_request", "template is an empty list: give one or more, or leave it out")
+        template = request.template or default_template(label_set.names)
+        templates = (template,) if isinstance(template, str) else tuple(template)
+        if len(templates) > self._limits.labels:
+            raise Problem(
+                422, "too_many_templates", f"there are {len(templates)} templates; at most {self._limits.labels}"
+            )
+        for one in templates:
+            fill(one, ())
+        asked = _Asked(
+            tuple(texts),
+            label_set,
+            templates,
+            request.multi_label,
+            check_threshold(request.threshold),
+            request.calibrate,
+        )
+        return self.batcher.submit(asked, size=len(texts), together=asked.together, left=asked.left)
+
+    def _work(self, batch: list[_Asked]) -> list[list[Classification]]:
+        first = batch[0]
+        results = []
+        for result in self._classifier.classify_iter(
+            [text for asked in batch for text in asked.texts],
+            labels=[asked.labels for asked in batch for _ in asked.texts],
+            template=list(first.templates),
+            multi_label=first.multi_label,
+            threshold=first.threshold,
+            calibrate=first.calibrate,
+        ):
+            # they come in small rounds: work that nobody waits for ends with the round
+            if all(asked.left.is_set() for asked in batch):
+                raise Left
+            results.append(result)
+        return _dealt(results, [len(asked.texts) for asked in batch])
+
+
+class ExtractService:
+    """Requests to one extractor."""
+
+    def __init__(self, extractor: Any, *, limits: Limits, metrics: Metrics) -> None:
+        self._extractor, self._limits = extractor, limits
+        self.batcher = MicroBatcher(
+            self._work,
+            name="extract",
+            most=limits.batch_texts,
+            wait=limits.batch_seconds,
+            room=limits.queue,
+            on_batch=metrics.batches.labels("extract").observe,
+        )
+        metrics.watch("extract", lambda: self.batcher.waiting)
+
+    @property
+    def task(self) -> str:
+        """What it finds: "events", "entities" or "relations"."""
+        return self._extractor.task
+
+    def submit(self, request: ExtractRequest) -> Job:
+        """Raises as `ClassifyService.submit`."""
+        texts = checked_texts(request.texts, self._limits)
+        return self.batcher.submit(tuple(texts), size=len(texts))
+
+    def _work(self, batch: list[tuple[str, ...]]) -> list[list[Any]]:
+        return _dealt(self._extractor.extract([text for texts in batch for text in texts]), [len(own) for own in batch])
+
+
+def checked_texts(texts: str | list[str], limits: Limits) -> list[str]:
+    """The texts as a list. Raises Problem for none, too many or too long ones."""
+    listed = [texts] if isinstance(texts, str) else texts
+    if not listed:
+        raise Problem(422, "invalid_request", "texts is empty: send at least one text")
+    if len(listed) > limits.texts:
+        raise Problem(422, "too_many_texts", f"there are {len(listed)} texts; at most {limits.texts} in one request")
+    check_characters(sum(map(len, listed)), limits)
+    return listed
+
+
+def check_characters(count: int, limits: Limits) -> None:
+    if count > limits.characters:
+        raise Problem(
+            422,
+            "too_many_characters",
+            f"the texts have {count:,} characters; at most {limits.characters:,} in one request",
+        )
+
+
+def _dealt(results: list[Any], counts: list[int]) -> list[list[Any]]:
+    """Results in portions of these sizes."""
+    iterator = iter(results)
+    return [[next(iterator) for _ in range(count)] for count in counts]

@@ -1,0 +1,196 @@
+"""/v1/answer and /v1/chat/completions with a tiny model of random weights, whose words mean nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from served import eventually, serving
+
+from ironwok.nbce import Answerer, Settings
+from ironwok.serving import Limits, Services
+
+CONTEXTS = ["The key is under the mat.", "The cat is on the roof."]
+QUESTION = "Where is the key?"
+
+
+@pytest.fixture(scope="module")
+def answerer():
+    """Bytes are tokens; two layers of random weights."""
+    import torch
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
+    from tokenizers.models import BPE
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    names = ["<s>", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    inner = Tokenizer(BPE(vocab={name: number for number, name in enumerate(names)}, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner, bos_token="<s>", eos_token="</s>", pad_token="</s>", clean_up_tokenization_spaces=False
+    )
+    tokenizer.chat_template = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=len(names),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=1024,
+        initializer_range=0.3,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
+    return Answerer(LlamaForCausalLM(config).eval(), tokenizer=tokenizer)
+
+
+@pytest.fixture(scope="module")
+def client(answerer):
+    with serving(Services(answerer=answerer, answerer_name="tiny"), limits=Limits(answer_tokens=64)) as running:
+        yield running.client
+
+
+def test_an_answer_is_the_one_that_the_call_gives(client, answerer):
+    ask = {"question": QUESTION, "contexts": CONTEXTS, "max_tokens": 12, "decoding": {"keep": 1}}
+    status, _, answer = client.send("/v1/answer", ask)
+    assert status == 200
+    expected = answerer.ask(QUESTION, CONTEXTS, settings=Settings(max_tokens=12, keep=1)).to_dict()
+    assert answer.pop("model") == "tiny"
+    assert answer == json.loads(json.dumps(expected))
+    assert len(answer["tokens"]) <= 12
+
+
+def test_a_stream_is_the_answer_in_pieces(client):
+    ask = {"question": QUESTION, "contexts": [{"text": CONTEXTS[0], "id": "mat.txt"}], "max_tokens": 16}
+    *pieces, last = client.events("/v1/answer", ask | {"stream": True})
+    whole = client.send("/v1/answer", ask)[2]
+    assert len(pieces) > 1
+    assert "".join(piece["delta"] for piece in pieces).strip() == last["answer"] == whole["answer"]
+    assert last["sources"][0]["document"] == "mat.txt"
+
+
+def chat(**fields):
+    return {"messages": [{"role": "user", "content": QUESTION}], "documents": CONTEXTS, "max_tokens": 10} | fields
+
+
+def test_chat_answers_from_the_documents(client):
+    status, _, answer = client.send("/v1/chat/completions", chat(model="tiny", user="someone"))
+    assert status == 200
+    assert (answer["object"], answer["created"], answer["model"]) == ("chat.completion", 1234, "tiny")
+    (choice,) = answer["choices"]
+    direct = client.send("/v1/answer", {"question": QUESTION, "contexts": CONTEXTS, "max_tokens": 10})[2]
+    assert choice["message"]["content"] == direct["answer"] == answer["ironwok"]["answer"]
+    assert choice["finish_reason"] == ("stop" if direct["finished"] else "length")
+    # bytes are tokens
+    assert answer["usage"]["prompt_tokens"] == len(QUESTION) + sum(map(len, CONTEXTS))
+    assert answer["usage"]["completion_tokens"] == len(direct["tokens"])
+
+
+def test_chat_streams_as_openai_does(client):
+    whole = client.send("/v1/chat/completions", chat())[2]
+    first, *chunks, last, counts = client.events(
+        "/v1/chat/completions", chat(stream=True, stream_options={"include_usage": True})
+    )
+    assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert {one["object"] for one in (first, *chunks, last, counts)} == {"chat.completion.chunk"}
+    assert len({one["id"] for one in (first, *chunks, last, counts)}) == 1
+    said = "".join(one["choices"][0]["delta"]["content"] for one in chunks).strip()
+    assert said == whole["choices"][0]["message"]["content"]
+    assert last["choices"][0]["finish_reason"] == whole["choices"][0]["finish_reason"]
+    assert (counts["choices"], counts["usage"]) == ([], whole["usage"])
+
+
+def test_a_long_message_is_text_and_question(client):
+    content = f"{CONTEXTS[0]}\n\n{CONTEXTS[1]}\n\n{QUESTION}"
+    parts = [{"type": "text", "text": content}]
+    for message in (content, parts):
+        status, _, answer = client.send(
+            "/v1/chat/completions", {"messages": [{"role": "user", "content": message}], "max_tokens": 5}
+        )
+        assert status == 200
+        assert answer["ironwok"]["question"] == QUESTION
+        (text,) = {source["text"] for source in answer["ironwok"]["sources"]}
+        assert text in content
+    history = [{"role": "system", "content": CONTEXTS[1]}, {"role": "user", "content": QUESTION}]
+    answer = client.send("/v1/chat/completions", {"messages": history, "max_tokens": 5})[2]
+    assert answer["ironwok"]["sources"][0]["text"] == CONTEXTS[1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"documents": None}, "nothing to answer from"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "assistant", "content": "a"}]}, "not of the user"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "messages"),
+        ({"contexts": ["a"]}, "the same thing"),
+        ({"n": 2}, "n is not supported"),
+        ({"tools": [{"type": "function"}]}, "tools is not supported"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"max_tokens": 1000}, "at most 64"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"temperature": -1}, "temperature"),
+        ({"stop": ""}, "stop"),
+        ({"documents": [{"id": "a"}]}, "documents"),
+        ({"documents": [" "]}, "blank"),
+        ({"model": "gpt-9"}, "no model 'gpt-9'"),
+        ({"documents": ["a"] * 300}, "at most 256"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_asked_wrongly_is_refused_before_a_stream_begins(client, fields, told, stream):
+    status, _, answer = client.send("/v1/chat/completions", chat(stream=stream, **fields))
+    assert 400 <= status < 500
+    assert told in answer["error"]["message"]
+
+
+def test_a_question_that_leaves_no_room_is_told_in_the_stream_too(client):
+    ask = {"question": "why " * 400, "contexts": CONTEXTS}
+    status, _, answer = client.send("/v1/answer", ask)
+    assert status == 422
+    assert "no room" in answer["error"]["message"]
+    assert "no room" in client.events("/v1/answer", ask | {"stream": True})[-1]["error"]["message"]
+
+
+class Endless:
+    """Says a word again and again, until told to stop; as an `Answerer` does, through ``on_text``."""
+
+    def __init__(self):
+        self.stopped = threading.Event()
+
+    def ask(self, question, contexts, *, settings, on_text, on_read):
+        try:
+            while True:
+                on_text("on and ")
+                threading.Event().wait(0.01)
+        finally:
+            self.stopped.set()
+
+
+def test_an_answer_that_nobody_reads_is_given_up():
+    answerer = Endless()
+    with serving(Services(answerer=answerer, answerer_name="endless")) as running:
+        connection = running.client.connect()
+        body = json.dumps({"question": "?", "contexts": ["a"], "stream": True})
+        connection.request("POST", "/v1/answer", body=body, headers={"content-type": "application/json"})
+        response = connection.getresponse()
+        assert response.readline().startswith(b"data: ")
+        response.close()
+        connection.close()
+        assert answerer.stopped.wait(20)
+
+
+def test_an_answer_that_takes_too_long_ends_in_an_error():
+    answerer = Endless()
+    with serving(Services(answerer=answerer, answerer_name="endless"), limits=Limits(seconds=0.3)) as running:
+        client = running.client
+        *pieces, last = client.events("/v1/answer", {"question": "?", "contexts": ["a"], "stream": True})
+        assert all(piece == {"delta": "on and "} for piece in pieces)
+        assert last["error"]["code"] == "timeout"
+        assert answerer.stopped.wait(20)
+        answerer.stopped.clear()
+        assert client.send("/v1/answer", {"question": "?", "contexts": ["a"]})[0] == 504
+        eventually(answerer.stopped.is_set)

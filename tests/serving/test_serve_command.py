@@ -1,0 +1,85 @@
+"""`ironwok serve` as a process: it starts, answers, and goes down in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from served import Client, eventually
+
+from ironwok.cli import language, main
+from ironwok.distill import HashedTextClassifier
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch):
+    monkeypatch.setattr(language, "_current", "en")
+    monkeypatch.setenv("LC_ALL", "C")
+
+
+@pytest.fixture
+def student(tmp_path):
+    HashedTextClassifier().fit(["主队赢了", "央行降准", "客队赢了", "央行加息"], ["体育", "财经"] * 2).save(
+        tmp_path / "s"
+    )
+    return tmp_path / "s"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_it_serves_a_student_with_a_key_and_stops_on_a_signal(student, tmp_path):
+    port = free_port()
+    keys = tmp_path / "keys.txt"
+    keys.write_text("# of the tests\nopen-wok\n", encoding="utf-8")
+    command = [sys.executable, "-m", "ironwok", "serve", "--model", student, "--port", port, "--api-key-file", keys]
+    environment = os.environ | {"IRONWOK_API_KEY": "other-key"}
+    run = subprocess.Popen(list(map(str, command)), env=environment, stderr=subprocess.PIPE, encoding="utf-8")
+
+    def answers() -> bool:
+        assert run.poll() is None, run.stderr.read() if run.stderr else ""
+        try:
+            return Client(port).send("/readyz")[0] == 200
+        except OSError:
+            return False
+
+    try:
+        eventually(answers, seconds=60)
+        ask = {"texts": ["主队客队"]}
+        assert Client(port).send("/v1/classify", ask)[0] == 401
+        for key in ("open-wok", "other-key"):
+            status, _, answer = Client(port, key).send("/v1/classify", ask)
+            assert (status, answer["results"][0]["label"]) == (200, "体育")
+    finally:
+        run.send_signal(signal.SIGTERM)
+        _, said = run.communicate(timeout=30)
+    assert run.returncode in (0, -signal.SIGTERM)
+    assert "Traceback" not in said
+    assert str(student) in said.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--no-classify"], "nothing to serve"),
+        (["--api-key-file", "nowhere.txt"], "nowhere.txt"),
+        (["--timeout", "0"], "seconds is 0"),
+        (["--model", "no/such/folder"], "no/such/folder"),
+    ],
+)
+def test_what_cannot_be_served_is_told_before_anything_listens(arguments, told, capsys):
+    assert main(["serve", *arguments]) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_a_file_without_a_key_opens_no_server(tmp_path, capsys):
+    (tmp_path / "keys").write_text("# none\n", encoding="utf-8")
+    assert main(["serve", "--api-key-file", str(tmp_path / "keys")]) == 1
+    assert "holds no key" in capsys.readouterr().err
