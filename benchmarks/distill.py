@@ -41,6 +41,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--model", default="ironwok-small", help="the teacher")
     parser.add_argument("--limit", type=int, default=0, help="unlabelled texts a task; 0 for all")
     parser.add_argument("--dev-limit", type=int, default=0, help="rows of dev a task; 0 for all")
+    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="of the encoder")
     parser.add_argument("--threshold", type=float, help="as in `ironwok distill`")
     parser.add_argument("--no-calibrate", action="store_true", help="as in `ironwok distill`")
     parser.add_argument("--work", type=Path, help="folder for labels and students (default: a temporary one)")
@@ -60,7 +61,7 @@ def main() -> int:
 
 def run(options: argparse.Namespace, work: Path) -> None:
     torch.set_num_threads(1)
-    teacher = ZeroShotClassifier(options.model, on_self_check="skip")
+    teacher = ZeroShotClassifier(options.model, dtype=options.dtype, on_self_check="skip")
     rows, notes, figures = [], [], {}
     for name in options.task:
         found = measure(name, options, work / name, teacher)
@@ -102,6 +103,7 @@ def measure(name: str, options: argparse.Namespace, work: Path, teacher: ZeroSho
         out=work,
         classifier=teacher,
         model=options.model,
+        dtype=options.dtype,
         threshold=options.threshold,
         calibrate=calibrate,
         progress=sys.stderr.isatty(),
@@ -111,7 +113,7 @@ def measure(name: str, options: argparse.Namespace, work: Path, teacher: ZeroSho
     def ask_teacher(texts: Sequence[str]) -> list[Any]:
         return teacher.classify(texts, calibrate=calibrate, **asked)
 
-    students = {one.kind: load_student(one.folder) for one in report.students}
+    students = {one.kind: load_student(one.folder, dtype=options.dtype) for one in report.students}
     ways: dict[str, Callable[[Sequence[str]], list[Any]]] = {"teacher": ask_teacher}
     ways |= {kind: student.classify for kind, student in students.items()}
     speeds = texts_per_second(ways, [dev[i * len(dev) // _TIMED] for i in range(min(_TIMED, len(dev)))])

@@ -155,6 +155,22 @@ def test_a_question_that_leaves_no_room_is_told_in_the_stream_too(client):
     assert "no room" in client.events("/v1/answer", ask | {"stream": True})[-1]["error"]["message"]
 
 
+def test_the_client_of_openai_works_unchanged(client):
+    from openai import NotFoundError, OpenAI
+
+    with OpenAI(base_url=f"http://127.0.0.1:{client.port}/v1", api_key="any", max_retries=0) as openai:
+        assert [model.id for model in openai.models.list()] == ["tiny"]
+        ask = {"model": "tiny", "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 10}
+        whole = openai.chat.completions.create(**ask, extra_body={"documents": CONTEXTS})
+        said = whole.choices[0].message.content
+        assert said == client.send("/v1/chat/completions", chat())[2]["choices"][0]["message"]["content"]
+        assert whole.usage.completion_tokens > 0
+        stream = openai.chat.completions.create(**ask, stream=True, extra_body={"documents": CONTEXTS})
+        assert "".join(one.choices[0].delta.content or "" for one in stream).strip() == said
+        with pytest.raises(NotFoundError, match="no model 'gpt-9'"):
+            openai.chat.completions.create(**(ask | {"model": "gpt-9"}), extra_body={"documents": CONTEXTS})
+
+
 class Endless:
     """Says a word again and again, until told to stop; as an `Answerer` does, through ``on_text``."""
 

@@ -73,7 +73,23 @@ def test_every_error_says_what_it_is_for(name):
     assert (error_classes()[name].__doc__ or "").strip()
 
 
-@pytest.mark.parametrize("room", ["nn", "models", "text", "zero_shot", "nbce", "reading", "training", "cli", "home"])
+@pytest.mark.parametrize(
+    "room",
+    [
+        "nn",
+        "models",
+        "text",
+        "zero_shot",
+        "nbce",
+        "students",
+        "distill",
+        "serving",
+        "reading",
+        "training",
+        "cli",
+        "home",
+    ],
+)
 def test_every_room_says_what_it_is_and_keeps_its_word(room):
     module = import_module(f"ironwok.{room}")
     assert (module.__doc__ or "").strip()

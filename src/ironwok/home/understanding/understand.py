@@ -178,12 +178,12 @@ def make_understander(config: HomeConfig) -> Understander:
     student = StudentUnderstander(sources=sources, threshold=part.threshold, margin=part.margin)
     if part.engine == "student":
         return student
-    from ironwok.zero_shot import ZeroShotClassifier
+    from ironwok.students import load_classifier
 
     bounds = {
         key: value for key, value in (("threshold", part.threshold), ("margin", part.margin)) if value is not None
     }
-    classifier = ClassifierUnderstander(ZeroShotClassifier(part.model), sources=sources, **bounds)
+    classifier = ClassifierUnderstander(load_classifier(part.model), sources=sources, **bounds)
     return classifier if part.engine == "classifier" else AgreeingUnderstander(student, classifier)
 
 
