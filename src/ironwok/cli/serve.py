@@ -116,6 +116,14 @@ def serve(
             help=t(en="Milliseconds to wait for requests to read together.", zh="为合批最多等多少毫秒。"),
         ),
     ] = 5.0,
+    batch_texts: Annotated[
+        int,
+        typer.Option(
+            "--batch-texts",
+            min=1,
+            help=t(en="Most texts read together; 1 reads each request alone.", zh="一批最多几条文本；1 表示不合批。"),
+        ),
+    ] = 64,
     batch_size: Annotated[
         int,
         typer.Option(
@@ -146,7 +154,13 @@ def serve(
         raise MissingExtraError("serve", feature="serving over HTTP") from error
 
     limits = Limits(
-        body=max_body, texts=max_texts, queue=queue, seconds=seconds, rate=rate, batch_seconds=batch_wait / 1000
+        body=max_body,
+        texts=max_texts,
+        queue=queue,
+        seconds=seconds,
+        rate=rate,
+        batch_texts=batch_texts,
+        batch_seconds=batch_wait / 1000,
     )
     keys = _keys(api_key_file, os.environ.get("IRONWOK_API_KEY"))
     if no_classify and extract is None and answer is None:

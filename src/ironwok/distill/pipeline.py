@@ -18,7 +18,7 @@ from ironwok.distill.fitting import Linear, fit_best, fit_linear, standardised
 from ironwok.distill.labelling import Labelled, label_texts
 from ironwok.distill.report import DistillReport, StudentReport
 from ironwok.distill.speed import bytes_of, one_thread, texts_per_second
-from ironwok.errors import DataError, DataWarning, InputError
+from ironwok.errors import DataError, DataWarning, InputError, LongTextWarning
 from ironwok.files import replace_file
 from ironwok.students.student import Student
 from ironwok.zero_shot.labels import LabelSet, parse_labels
@@ -107,7 +107,8 @@ def distill(
     about = settings | {"threshold": bound}
     held = [listed[number] for number in np.flatnonzero(lesson.held).tolist()]
     timed = (held or listed)[:_TIMED]
-    with one_thread():
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", LongTextWarning)  # said when they were labelled
         teacher_speed = texts_per_second(lambda few: teacher.classify(few, **options), timed, clock=clock)
     reports = []
     for place, kind in enumerate(chosen):
