@@ -14,6 +14,12 @@ import pytest
 from ironwok.home.actions import Action, Command
 
 
+@pytest.fixture
+def make_mosquitto(mosquitto_program, tmp_path):
+    """A broker with options of its own: ``make_mosquitto("allow_anonymous false")``; not started."""
+    return lambda options: Mosquitto(mosquitto_program, tmp_path, options)
+
+
 class Mosquitto:
     """A mosquitto on a free port of this machine, that can be stopped and started again."""
 

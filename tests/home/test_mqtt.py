@@ -263,16 +263,14 @@ def test_bemfa_topics_obey_and_report(mosquitto):
     assert heard == [("projector001/up", "on"), ("sound002/up", "on")]
 
 
-def test_a_password_is_used_and_a_wrong_one_is_not_let_in(mosquitto_program, tmp_path):
+def test_a_password_is_used_and_a_wrong_one_is_not_let_in(make_mosquitto, tmp_path):
     import shutil
     import subprocess
-
-    from conftest import Mosquitto
 
     maker = shutil.which("mosquitto_passwd") or "/usr/bin/mosquitto_passwd"
     subprocess.run([maker, "-b", "-c", tmp_path / "users", "den", "correct horse"], check=True, capture_output=True)
     (tmp_path / "users").chmod(0o644)
-    broker = Mosquitto(mosquitto_program, tmp_path, f"allow_anonymous false\npassword_file {tmp_path}/users\n")
+    broker = make_mosquitto(f"allow_anonymous false\npassword_file {tmp_path}/users\n")
     broker.start()
 
     async def main():
