@@ -28,7 +28,6 @@ class TrainSettings:
     precision: "bf16" computes in bfloat16, "auto" does so where the device is faster with it.
     pointer, head_width, head_dropout: see `ironwok.models.GPLinkerConfig`.
     teacher_weight: of the loss of texts that a teacher annotated.
-    calibrate: choose the thresholds of the best model by the development texts, when it is trained.
 
     Raises ConfigError for values out of range.
     """
@@ -53,7 +52,6 @@ class TrainSettings:
     head_width: int = 64
     head_dropout: float = 0.1
     teacher_weight: float = 1.0
-    calibrate: bool = True
 
     def __post_init__(self) -> None:
         for name in (
