@@ -1,11 +1,21 @@
-"""For all tests: signals as a terminal delivers them; a tiny extraction model for those who ask for it."""
+"""For all tests: repeatable examples; signals as a terminal delivers them; a tiny extraction model for those who ask for it."""
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples on every run and machine, and no verdict by the clock: a red run is then about the change that it
+# judges. HYPOTHESIS_PROFILE=explore draws new examples instead.
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.register_profile("explore", parent=settings.get_profile("repeatable"), derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 # A shell that starts a job in the background lets it ignore SIGINT, and so do the processes that the tests start.
 # What Ctrl-C does is part of what is tested.
