@@ -1,4 +1,4 @@
-"""For all tests: repeatable examples; signals as a terminal delivers them; a tiny extraction model for those who ask for it."""
+"""For all tests: repeatable examples, signals as a terminal delivers them, a tiny extraction model."""
 
 from __future__ import annotations
 
