@@ -9,8 +9,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 from torch import Tensor
@@ -51,6 +52,7 @@ METHODS = {
     "gold": "the context that holds the answer alone: what the model can do at most",
 }
 ALPHA = 0.5  # of the paper on context-aware decoding
+PUBLISHED_BETA = 0.25  # of kexue.fm 9617, for reading comprehension
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,17 @@ def is_right(text: str, answers: Sequence[str]) -> bool:
     return False
 
 
+def kind_of(answers: Sequence[str]) -> str:
+    """What an answer is, by its looks: "number" with a digit in the first accepted one, "name" where all its longer
+    words begin with a capital letter, else "words". Chinese knows no capitals and so no names.
+    """
+    first = unicodedata.normalize("NFKC", answers[0])
+    if any(one.isdigit() for one in first):
+        return "number"
+    longer = [word for word in re.findall(r"\w+", first) if len(word) > 3]
+    return "name" if longer and all(word[0].isupper() for word in longer) else "words"
+
+
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = frozenset(string.punctuation)
 
@@ -111,19 +124,41 @@ def normalised(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", bare).split())
 
 
-def answer_case(answerer: Answerer, case: Case, methods: Sequence[str], settings: Settings) -> dict[str, Any]:
+def answer_case(
+    answerer: Answerer, case: Case, methods: Sequence[str], settings: Settings, *, signs: bool = True
+) -> dict[str, Any]:
     """Every method's answer to one case.
 
     The contexts are read once, and every way to combine rows starts from these: that is exact, what stands before a
     question does not depend on what comes. ``seconds`` of a method hold what it would need alone: its reading, its
-    question, its decoding; ``megabytes`` the keys and values at its widest.
+    question, its decoding; ``cpu_seconds`` the same of the processor, which other work cannot stretch; ``megabytes``
+    the keys and values at its widest. signs: also what tells whether the contexts settle the question.
     """
     run = _CaseRun(answerer, case, settings)
     record: dict[str, Any] = {"id": case.name, "contexts": len(case.contexts), "methods": {}}
     for method in methods:
         record["methods"][method] = run.answer(method)
-    record |= run.routing()
+    if signs:
+        record |= run.signs()
     return record
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds by the clock, and of the processor."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+
+    @classmethod
+    def now(cls) -> Spent:
+        return cls(perf_counter(), process_time())
+
+    def since(self, start: Spent) -> Spent:
+        return Spent(self.wall - start.wall, self.cpu - start.cpu)
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(self.wall + other.wall, self.cpu + other.cpu)
 
 
 class _CaseRun:
@@ -137,36 +172,51 @@ class _CaseRun:
         room = engine.limit - len(self.head) - len(self.question) - settings.max_tokens - 32 if engine.limit else None
         self.rows = [prompter.context(ids[:room], self.layout) for ids, _ in self.encoded]
         self.room = None if engine.limit is None else engine.limit - len(self.question) - settings.max_tokens
-        start = perf_counter()
+        self.reading = Spent()
+        self._whole: tuple[Rows, Tensor, Spent] | None = None
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """All contexts, read; what that took is ``reading``."""
+        start = Spent.now()
         everything = Settings(keep=None, negligible=0.0, route=0.0)
-        (self.prepared,) = prefill(
-            engine, self.head, self.rows, [self.question], everything, chunk_tokens=answerer.chunk_tokens
+        (prepared,) = prefill(
+            self.answerer.engine,
+            self.head,
+            self.rows,
+            [self.question],
+            everything,
+            chunk_tokens=self.answerer.chunk_tokens,
         )
-        self.reading = perf_counter() - start
-        self._whole: tuple[Rows, Tensor, float] | None = None
+        self.reading = Spent.now().since(start)
+        return prepared
 
     def answer(self, method: str) -> dict[str, Any]:
-        start = perf_counter()
-        reading, source = 0.0, None
+        if method in ("routed", "closer", "nbce", "mean", "max", "parallel"):
+            _ = self.prepared  # read now, not on the clock of the method
+        start = Spent.now()
+        reading, source = Spent(), None
         if method == "closer":
             reading = self.reading
-            decoded, size, source = self._closer()
+            decoded, drawn, size = self.closer
+            source = most_common(drawn)
         elif method in ("routed", "nbce", "mean", "max"):
             reading = self.reading
             prepared, settings = self._variant(method)
             decoded, size = self.answerer.decode(prepared, settings), prepared.rows.nbytes
-            drawn = Counter(step.context for step in decoded.steps)
-            source = drawn.most_common(1)[0][0] if drawn else None
+            source = most_common(_drawn(decoded))
         else:
             try:
                 rows, log_p, chooser, reading, source = self._rival(method)
             except ModelError as error:  # a model that cannot do this is no failure of the case
                 return {"refused": str(error)}
             decoded, size = self._decode(rows, log_p, chooser), rows.nbytes
+        spent = reading + Spent.now().since(start)
         found = {
             "text": decoded.text.strip(),
             "right": is_right(decoded.text, self.case.answers),
-            "seconds": round(reading + perf_counter() - start, 3),
+            "seconds": round(spent.wall, 3),
+            "cpu_seconds": round(spent.cpu, 3),
             "megabytes": round(size / 2**20, 1),
         }
         if source is not None:
@@ -174,13 +224,20 @@ class _CaseRun:
             found["right_source"] = source == self.case.gold
         return found
 
-    def _closer(self) -> tuple[Decoded, int, int | None]:
-        prepared, settings = self._variant("routed")
-        settings = replace(settings, closer=settings.closer or 2)
-        parts = [
+    @cached_property
+    def closer(self) -> tuple[Decoded, list[int], int]:
+        """The answer of `Answerer`, the contexts its tokens came from, the bytes at its widest."""
+        return self._closer(self._variant("routed")[0], self.parts)
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        return [
             Part(number, Span(0, len(text), text), tuple(ids))
             for number, (text, (ids, _)) in enumerate(zip(self.case.contexts, self.encoded, strict=True))
         ]
+
+    def _closer(self, prepared: Prepared, parts: Sequence[Part]) -> tuple[Decoded, list[int], int]:
+        settings = replace(self.settings, closer=self.settings.closer or 2)
         answerer = self.answerer
         near = look_closer(
             answerer.engine,
@@ -194,30 +251,24 @@ class _CaseRun:
         )
         ready = prepared if near is None else near.prepared
         decoded = answerer.decode(ready, settings)
-        drawn = [step.context for step in decoded.steps if step.context is not None]
+        drawn = _drawn(decoded)
         followed = drawn if near is None else [near.parents[number] for number in drawn]
-        size = max(prepared.rows.nbytes, ready.rows.nbytes)
-        return decoded, size, Counter(followed).most_common(1)[0][0] if followed else None
+        return decoded, followed, max(prepared.rows.nbytes, ready.rows.nbytes)
 
-    def routing(self) -> dict[str, Any]:
-        """What the prefill says about the contexts, with the gold one and without it."""
+    def signs(self) -> dict[str, Any]:
+        """What the default way of answering says about the contexts, with the gold one and without it."""
+        lift = self.prepared.lift.tolist()
         record: dict[str, Any] = {
             "gold": self.case.gold,
             "question_tokens": self.answerer.prompter.length(self.case.question),
-            "lift": [round(value, 3) for value in self.prepared.lift.tolist()],
+            "lift": [round(value, 3) for value in lift],
+            "jumps": round(jumps(self.closer[1]), 3),
         }
-        prepared, settings = self._variant("routed")
-        record["jumps"] = self._jumps(prepared, settings)
         if len(self.rows) > 1:
             without = _kept(self.prepared.without(self.case.gold), self.settings)
-            record["jumps_without_gold"] = self._jumps(without, settings)
+            parts = [part for part in self.parts if part.context != self.case.gold]
+            record["jumps_without_gold"] = round(jumps(self._closer(without, parts)[1]), 3)
         return record
-
-    def _jumps(self, prepared: Prepared, settings: Settings) -> float:
-        if len(prepared.kept) == 1:
-            return 0.0
-        decoded = self.answerer.decode(prepared, settings)
-        return round(jumps([step.context for step in decoded.steps if step.context is not None]), 3)
 
     def _variant(self, method: str) -> tuple[Prepared, Settings]:
         ours = self.settings
@@ -226,7 +277,7 @@ class _CaseRun:
         pooling = "entropy" if method == "nbce" else method
         plain = Settings(
             pooling=pooling,  # pyright: ignore[reportArgumentType]
-            beta=ours.beta,
+            beta=PUBLISHED_BETA,
             eta=ours.eta,
             route=0.0,
             keep=None,
@@ -235,28 +286,31 @@ class _CaseRun:
         )
         return self.prepared, plain
 
-    def _rival(self, method: str) -> tuple[Rows, Tensor, LastRowChooser, float, int | None]:
+    def _rival(self, method: str) -> tuple[Rows, Tensor, LastRowChooser, Spent, int | None]:
         engine = self.answerer.engine
         if method in ("bm25", "gold"):
             context = self.case.gold if method == "gold" else best_by_bm25(self.case.question, self.case.contexts)
             rows, log_p = read_concatenated(engine, self.rows[context], self.question)
-            return rows, log_p, LastRowChooser(self.settings, context=context), 0.0, context
+            return rows, log_p, LastRowChooser(self.settings, context=context), Spent(), context
         if method == "parallel":
             everything = self.prepared.rows.select(range(1, len(self.rows) + 1))
             rows, log_p = read_parallel(engine, everything.without_last(len(self.question)), self.question)
             return rows, log_p, LastRowChooser(self.settings), self.reading, None
-        whole, log_p, seconds = self._concatenated()
+        fresh = self._whole is None
+        whole, log_p, spent = self._concatenated()
+        # the method that reads it first has it on its own clock already
+        spent = Spent() if fresh else spent
         if method == "concatenated":
-            return whole, log_p, LastRowChooser(self.settings), seconds, None
+            return whole, log_p, LastRowChooser(self.settings), spent, None
         rows, log_p = read_aware(engine, self.head, whole, log_p, self.question)
-        return rows, log_p, LastRowChooser(self.settings, alpha=ALPHA), seconds, None
+        return rows, log_p, LastRowChooser(self.settings, alpha=ALPHA), spent, None
 
-    def _concatenated(self) -> tuple[Rows, Tensor, float]:
+    def _concatenated(self) -> tuple[Rows, Tensor, Spent]:
         if self._whole is None:
-            start = perf_counter()
+            start = Spent.now()
             row = concatenated(self.head, self.rows, room=self.room)
             rows, log_p = read_concatenated(self.answerer.engine, row, self.question)
-            self._whole = rows, log_p, perf_counter() - start
+            self._whole = rows, log_p, Spent.now().since(start)
         return self._whole
 
     def _decode(self, rows: Rows, log_p: Tensor, chooser: LastRowChooser) -> Decoded:
@@ -266,6 +320,14 @@ class _CaseRun:
         )
         stop = () if answerer.prompter.chat else ("\n",)
         return write(steps, answerer.tokenizer, end=answerer.end, stop=stop)
+
+
+def _drawn(decoded: Decoded) -> list[int]:
+    return [step.context for step in decoded.steps if step.context is not None]
+
+
+def most_common(contexts: Sequence[int]) -> int | None:
+    return Counter(contexts).most_common(1)[0][0] if contexts else None
 
 
 def _kept(prepared: Prepared, settings: Settings) -> Prepared:

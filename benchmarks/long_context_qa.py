@@ -1,11 +1,11 @@
 """Answers from many contexts: how many are right, from the right context, in what time, beside other ways to do it.
 
-    python benchmarks/long_context_qa.py --cases FILE [--model M] [--limit N] [--keep-in RESULTS.jsonl]
+    python benchmarks/long_context_qa.py --cases FILE [--model M] [--limit N] [--every N] [--keep-in RESULTS.jsonl]
 
 FILE is JSON Lines (also .xz): {"question", "answers", "contexts", "gold"}, gold the number of the context with the
 answer. A case is right if an accepted answer stands in the text, both normalised as SQuAD does. With --keep-in every
-case is written as it is done, and the same command goes on where it was stopped; --done shows what there is. Prints a
-table, then one line of JSON.
+case is written as it is done, and the same command goes on where it was stopped, also with other methods; --done shows
+what there is. Prints a table, one by what the answers are (numbers, names, other words), then one line of JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from _long_context import METHODS, answer_case, load_cases
+from _long_context import METHODS, answer_case, kind_of, load_cases
 from _table import finish, show
 from ironwok.errors import InputError, IronwokError
 from ironwok.files import LineLog
@@ -30,15 +30,18 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cases", type=Path, required=True, help="JSON Lines of cases")
     parser.add_argument("--model", default="smollm2", help="smollm2, a folder, or a hub id")
     parser.add_argument("--limit", type=int, help="only the first N cases")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth case")
     parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave the first N out of the table")
     parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS), metavar="M", help="only these")
     parser.add_argument("--keep-in", type=Path, metavar="FILE", help="JSON Lines of what is done; goes on from it")
-    parser.add_argument("--done", action="store_true", help="only what is in --keep-in already, whole cases")
+    parser.add_argument("--done", action="store_true", help="only what is in --keep-in already")
+    parser.add_argument("--no-signs", action="store_true", help="without what tells whether the contexts settle it")
     parser.add_argument("--max-tokens", type=int, default=Settings().max_tokens, help="longest answer")
     parser.add_argument("--beta", type=float, default=Settings().beta)
     parser.add_argument("--eta", type=float, default=Settings().eta)
     parser.add_argument("--route", type=float, default=Settings().route)
     parser.add_argument("--keep", type=int, default=Settings().keep)
+    parser.add_argument("--closer", type=int, default=Settings().closer, help="sentences at a time, of method closer")
     parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16"), default="auto")
     return parser.parse_args(arguments)
 
@@ -54,9 +57,18 @@ def main() -> int:
 
 
 def run(options: argparse.Namespace) -> None:
-    cases = load_cases(options.cases, options.limit)
+    if options.every < 1 or options.skip < 0:
+        raise InputError(f"--every is {options.every}, --skip is {options.skip}: at least 1 and at least 0")
+    cases = load_cases(options.cases, options.limit)[options.skip :: options.every]
+    if not cases:
+        raise InputError(f"--skip {options.skip} leaves no case")
     settings = Settings(
-        beta=options.beta, eta=options.eta, route=options.route, keep=options.keep, max_tokens=options.max_tokens
+        beta=options.beta,
+        eta=options.eta,
+        route=options.route,
+        keep=options.keep,
+        closer=options.closer,
+        max_tokens=options.max_tokens,
     )
     about = {
         "model": options.model,
@@ -66,24 +78,29 @@ def run(options: argparse.Namespace) -> None:
         "eta": options.eta,
         "route": options.route,
         "keep": options.keep,
+        "closer": options.closer,
     }
     log, done = opened(options.keep_in, about)
     if options.done:
         cases = [case for case in cases if case.name in done]
         options.method = []
-    missing = [case for case in cases if absent(done.get(case.name), options.method)]
+    signs = not (options.no_signs or options.done)
+    missing = [
+        case for case in cases if absent(done.get(case.name), options.method) or unsigned(done, case.name, signs)
+    ]
     answerer = Answerer(options.model, dtype=options.dtype) if missing else None
     with progress_bar("cases", total=len(missing), shown=sys.stderr.isatty()) as advance:
         for case in missing:
             assert answerer is not None
-            record = answer_case(answerer, case, absent(done.get(case.name), options.method), settings)
+            methods = absent(done.get(case.name), options.method)
+            record = answer_case(answerer, case, methods, settings, signs=unsigned(done, case.name, signs))
             if log is not None:
                 log.append([record])
             done[case.name] = joined(done.get(case.name), record)
             advance(1)
     if log is not None:
         log.close()
-    report(options, [done[case.name] for case in cases[options.skip :]])
+    report(options, [done[case.name] for case in cases], {case.name: kind_of(case.answers) for case in cases})
 
 
 def absent(record: dict[str, Any] | None, methods: list[str]) -> list[str]:
@@ -91,9 +108,14 @@ def absent(record: dict[str, Any] | None, methods: list[str]) -> list[str]:
     return [method for method in methods if record is None or method not in record["methods"]]
 
 
+def unsigned(done: dict[str, dict[str, Any]], name: str, wanted: bool) -> bool:
+    """Whether the signs of doubt of a case are wanted and not there yet."""
+    return wanted and "lift" not in done.get(name, {})
+
+
 def joined(earlier: dict[str, Any] | None, later: dict[str, Any]) -> dict[str, Any]:
     """One record of a case whose methods were run at different times."""
-    return later if earlier is None else later | {"methods": earlier["methods"] | later["methods"]}
+    return later if earlier is None else earlier | later | {"methods": earlier["methods"] | later["methods"]}
 
 
 def opened(path: Path | None, about: dict[str, Any]) -> tuple[LineLog | None, dict[str, dict[str, Any]]]:
@@ -112,46 +134,69 @@ def opened(path: Path | None, about: dict[str, Any]) -> tuple[LineLog | None, di
     return log, done
 
 
-def report(options: argparse.Namespace, records: list[dict[str, Any]]) -> None:
+def report(options: argparse.Namespace, records: list[dict[str, Any]], kinds: dict[str, str]) -> None:
     if not records:
-        raise InputError(f"--skip {options.skip} leaves no case")
+        raise InputError(f"{options.keep_in} holds none of these cases yet")
     figures: dict[str, Any] = {"model": options.model, "cases": len(records), "methods": {}}
-    rows, notes = [], []
+    rows, notes, by_kind = [], [], []
+    shown_kinds = [kind for kind in ("number", "name", "words") if kind in kinds.values()]
     for name, what in METHODS.items():
-        found = [one for record in records if (one := record["methods"].get(name)) is not None]
-        refused = [one["refused"] for one in found if "refused" in one]
-        found = [one for one in found if "refused" not in one]
+        found = [(record["id"], one) for record in records if (one := record["methods"].get(name)) is not None]
+        refused = [one["refused"] for _, one in found if "refused" in one]
+        answered = [(case, one) for case, one in found if "refused" not in one]
         if refused:
             notes.append(f"{name}: {refused[0]}")
-        if not found:
+        if not answered:
             continue
-        right = sum(one["right"] for one in found)
-        sourced = [one["right_source"] for one in found if "right_source" in one]
-        seconds, megabytes = median(one["seconds"] for one in found), max(one["megabytes"] for one in found)
-        figures["methods"][name] = {
-            "cases": len(found),
-            "right": right,
-            "accuracy": round(100 * right / len(found), 1),
-            "right_source": round(100 * mean(sourced), 1) if sourced else None,
-            "seconds": round(seconds, 2),
-            "megabytes": megabytes,
+        figure = summary([one for _, one in answered])
+        split = {kind: [one["right"] for case, one in answered if kinds[case] == kind] for kind in shown_kinds}
+        figures["methods"][name] = figure | {
+            "right_by_kind": {kind: [sum(right), len(right)] for kind, right in split.items()}
         }
-        source = f"{100 * mean(sourced):.1f}" if sourced else None
+        source = figure["right_source"]
         rows.append(
-            [name, f"{100 * right / len(found):.1f}", right, source, f"{seconds:.2f}", f"{megabytes:.0f}", what]
+            [
+                name,
+                len(answered),
+                figure["right"],
+                f"{figure['accuracy']:.1f}",
+                None if source is None else f"{source:.1f}",
+                f"{figure['seconds']:.2f}",
+                f"{figure['cpu_seconds']:.2f}",
+                f"{figure['megabytes']:.0f}",
+                what,
+            ]
         )
-    figures["routing"] = routing(records)
+        by_kind.append([name, *(f"{sum(right)} of {len(right)}" for right in split.values())])
+    signed = [record for record in records if "lift" in record]
+    figures["routing"] = routing(signed) | {"cases": len(signed)} if signed else {}
     show(
         f"{len(records)} cases of {options.cases.name}, {options.model}",
-        ["", "accuracy", "right", "right source", "s a case", "KV MB", ""],
+        ["", "cases", "right", "accuracy", "right source", "s a case", "CPU s", "KV MB", ""],
         rows,
         notes=[
             *notes,
-            "s a case: median, reading and decoding, as if the method ran alone; KV MB: keys and values at the widest",
+            "s a case, CPU s: medians, reading and decoding, as if each ran alone; KV MB: keys and values at most",
             *(f"{key}: {value}" for key, value in figures["routing"].items()),
         ],
     )
+    show("right, by what the answer is", ["", *shown_kinds], by_kind)
     finish(figures)
+
+
+def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Figures of one method over its cases."""
+    right = sum(one["right"] for one in found)
+    sourced = [one["right_source"] for one in found if "right_source" in one]
+    return {
+        "cases": len(found),
+        "right": right,
+        "accuracy": round(100 * right / len(found), 1),
+        "right_source": round(100 * mean(sourced), 1) if sourced else None,
+        "seconds": round(median(one["seconds"] for one in found), 2),
+        "cpu_seconds": round(median(one["cpu_seconds"] for one in found), 2),
+        "megabytes": max(one["megabytes"] for one in found),
+    }
 
 
 def routing(records: list[dict[str, Any]]) -> dict[str, Any]:

@@ -100,8 +100,8 @@ def test_answers_of_other_settings_are_not_mixed_in(cases, folder, tmp_path, cap
     monkeypatch.setattr(sys, "argv", ["qa", "--cases", str(cases), "--model", str(folder), "--keep-in", str(done)])
     assert long_context_qa.main() == 1
     assert "other settings" in capsys.readouterr().err
-    with pytest.raises(InputError, match="leaves no case"):
-        long_context_qa.report(long_context_qa.parse(["--cases", "x"]), [])
+    with pytest.raises(InputError, match="holds none of these cases"):
+        long_context_qa.report(long_context_qa.parse(["--cases", "x"]), [], {})
 
 
 def test_a_variant_equals_the_method_run_by_itself(model, tokenizer):
