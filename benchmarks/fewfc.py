@@ -10,11 +10,12 @@ this run, each for --epochs passes over the same batches in the same order, with
     tagger, one event a type    (a) the same encoder, a BIO label a token; all arguments of a type are one event
     GPLinker, random encoder    (b) the same pointers on an encoder of the same size with random weights
 
---model DIR scores a finished model too, such as the bundled one (a name will do). Nothing is chosen by the scored
-texts: the last running mean of the weights counts, with thresholds of 0. All figures are F1 in percent: an event is
-exact when type, trigger and all arguments are right; triggers and arguments as CasEE counts them. Published, on its
-test split, which we do not have: CasEE's log with bert-base-chinese (102M parameters), triggers 89.1 and 79.8,
-arguments 73.9 and 71.9. Prints a table, then one line of JSON.
+All three are trained on nine tenths of the training texts and take the last running mean of their weights; the other
+tenth chooses the thresholds of GPLinker, so that nothing is chosen by the scored texts. --model DIR scores a finished
+model too, such as the bundled one (a name will do), which may have been chosen by them. All figures are F1 in percent:
+an event is exact when type, trigger and all arguments are right; triggers and arguments as CasEE counts them.
+Published, on its test split, which we do not have: CasEE's log with bert-base-chinese (102M parameters), triggers 89.1
+and 79.8, arguments 73.9 and 71.9. Prints a table, then one line of JSON.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from _table import finish, show
 from ironwok.events import DecodingOptions, load_extractor, load_schema
 from ironwok.events.annotations import AnnotatedText
 from ironwok.events.classes import TaskClasses
-from ironwok.events.formats import read_annotations
+from ironwok.events.formats import read_annotations, write_annotations
 from ironwok.events.metrics import EventScores, score_events
 from ironwok.models.loading import quiet
 from ironwok.training.extraction.settings import load_settings
@@ -132,11 +133,10 @@ def _train_all(choices: argparse.Namespace, schema: Any, scored: list[AnnotatedT
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         texts = list(read_annotations(find(choices.data, "train"), schema=schema))[: choices.limit]
-        train = folder / "train.jsonl"
-        from ironwok.events.formats import write_annotations
-
-        write_annotations(texts, train, format="ironwok")
-        write_annotations([text for text in texts if text.events][:1], folder / "one.jsonl", format="ironwok")
+        held_out = texts[::10]
+        texts = [text for number, text in enumerate(texts) if number % 10]
+        write_annotations(texts, folder / "train.jsonl", format="ironwok")
+        write_annotations(held_out, folder / "held_out.jsonl", format="ironwok")
         random = random_encoder(choices.encoder, folder / "random", choices.seed)
         steps = 0
         for name, encoder in (("GPLinker", choices.encoder), ("GPLinker, random encoder", random)):
@@ -144,8 +144,8 @@ def _train_all(choices: argparse.Namespace, schema: Any, scored: list[AnnotatedT
             out = folder / name.replace(" ", "-")
             result = train_extraction(
                 "events",
-                train=train,
-                dev=folder / "one.jsonl",
+                train=folder / "train.jsonl",
+                dev=folder / "held_out.jsonl",
                 out=out,
                 schema=schema,
                 model=encoder,

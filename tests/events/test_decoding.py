@@ -23,6 +23,7 @@ from ironwok.events.decoding import (
     link_scores,
     maximal_cliques,
     probability_of,
+    relation_scores,
 )
 from ironwok.events.schema import SpanClass
 
@@ -264,9 +265,10 @@ def test_relations_lead_from_subject_to_object() -> None:
     heads[1, 1, 4], tails[1, 2, 5] = 2.0, 1.0  # predicate 1 from node 0 to node 1
     heads[0, 4, 1], tails[0, 5, 2] = 2.0, 2.0  # the wrong way round
     heads[0, 1, 0], tails[0, 2, 0] = 2.0, -1.0  # heads alone
-    (found,) = find_relations(nodes, heads, tails)
+    (found,) = find_relations(nodes, relation_scores(nodes, heads, tails))
     assert (found.predicate, found.subject, found.object, found.logit) == (1, 0, 1, 1.0)
-    assert find_relations(nodes[1:], heads, tails) == []
+    assert find_relations(nodes[1:], relation_scores(nodes[1:], heads, tails)) == []
+    assert find_relations([], relation_scores([], heads, tails)) == []
 
 
 @pytest.mark.parametrize(

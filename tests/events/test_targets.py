@@ -13,7 +13,7 @@ from ironwok.errors import CheckpointError, InputError, SchemaError
 from ironwok.events.annotations import AnnotatedText
 from ironwok.events.classes import TaskClasses
 from ironwok.events.decoding import DecodingOptions
-from ironwok.events.locating import WindowScores, results_of
+from ironwok.events.locating import WindowScores, read_window, results_of
 from ironwok.events.schema import EntityType, EventType, Role, Schema, SpanClass
 from ironwok.events.targets import Cell, Misfits, Targets, targets_of
 from ironwok.results import Argument, Entity, Event, Span
@@ -46,6 +46,12 @@ def cells_as_scores(targets: Targets, classes: TaskClasses, length: int) -> Wind
     )
 
 
+def decoded(scores: WindowScores, window: Window, text: str, classes: TaskClasses):
+    options = DecodingOptions()
+    reading = read_window(scores, classes, offset=OFFSET, options=options)
+    return results_of(reading, window, text, classes, offset=OFFSET, options=options)
+
+
 def without_scores(results) -> set:
     plain = set()
     for result in results:
@@ -68,7 +74,7 @@ def test_what_is_encoded_is_decoded_again(task: str, text: AnnotatedText) -> Non
     misfits = Misfits()
     targets = targets_of(text, window, classes, offset=OFFSET, misfits=misfits)
     scores = cells_as_scores(targets, classes, len(text.text) + 2)
-    found, cuts = results_of(scores, window, text.text, classes, offset=OFFSET, options=DecodingOptions())
+    found, cuts = decoded(scores, window, text.text, classes)
     assert without_scores(found) == without_scores(getattr(text, task))
     assert (misfits.split, misfits.lost, misfits.alone, cuts.nodes, cuts.cliques) == (0, 0, 0, 0, 0)
 
@@ -135,7 +141,7 @@ def test_a_span_from_the_first_token_into_the_text_is_none() -> None:
     scores = cells_as_scores(Targets(), classes, 5)
     scores.spans[classes.numbers[SpanClass("停电", "程度", "部分")], 0, 2] = 8.0
     scores.spans[classes.numbers[SpanClass("停电", "地点", None)], 0, 0] = 8.0
-    found, _ = results_of(scores, characters("南桥镇"), "南桥镇", classes, offset=1, options=DecodingOptions())
+    found, _ = decoded(scores, characters("南桥镇"), "南桥镇", classes)
     assert found == ()
 
 
@@ -150,7 +156,7 @@ def test_offsets_of_windows_are_those_of_the_text(tmp_path: Path) -> None:
     for window in windows_for(text, tokenizer, max_tokens=30, overlap=8):
         targets = targets_of(annotated, window, classes, offset=1)
         scores = cells_as_scores(targets, classes, len(window.token_ids) + 2)
-        results, _ = results_of(scores, window, text, classes, offset=1, options=DecodingOptions())
+        results, _ = decoded(scores, window, text, classes)
         found |= without_scores(results)
     assert without_scores((event,)) <= found
 

@@ -345,10 +345,20 @@ def test_settings_come_from_a_recipe_and_from_changes(tmp_path: Path) -> None:
     chosen = load_settings(recipe, overrides=["patience=0", "pointer=global"], seed=7)
     assert (chosen.epochs, chosen.learning_rate, chosen.patience) == (3.0, 1e-4, 0)
     assert (chosen.pointer, chosen.seed) == ("global", 7)
+    assert [
+        load_settings(overrides=[f"calibrate={word}"]).calibrate for word in ("true", "True", "FALSE", "false")
+    ] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     for override, message in (
         ("epoch=3", "no setting 'epoch'"),
         ("epochs=many", "must be of type float"),
         ("seed=1.5", "must be of type int"),
+        ("calibrate=1", "must be of type bool"),
+        ("calibrate=yes", "must be of type bool"),
         ("patience", "not of the form"),
     ):
         with pytest.raises(RecipeError, match=message):

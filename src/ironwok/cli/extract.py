@@ -57,25 +57,25 @@ def extract(
         ),
     ] = None,
     threshold: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--threshold",
             help=t(
-                en="Log-odds above which a span counts: raise it for fewer, surer finds.",
-                zh="片段得分（对数几率）高于此值才算：调高则更少、更准。",
+                en="Log-odds above which a span counts (default: the model's own); higher for fewer, surer finds.",
+                zh="片段得分（对数几率）高于此值才算（默认用模型自带的）：调高则更少、更准。",
             ),
         ),
-    ] = 0.0,
+    ] = None,
     link_threshold: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--link-threshold",
             help=t(
-                en="Log-odds above which two spans belong to one event.",
-                zh="两个片段的连接得分高于此值才属于同一事件。",
+                en="Log-odds above which two spans belong to one event (default: the model's own).",
+                zh="两个片段的连接得分高于此值才属于同一事件（默认用模型自带的）。",
             ),
         ),
-    ] = 0.0,
+    ] = None,
     tolerance: Annotated[
         float,
         typer.Option(

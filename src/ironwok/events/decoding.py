@@ -19,7 +19,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import networkx as nx
@@ -50,8 +50,8 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DecodingOptions:
-    """threshold, link_threshold: log-odds above which a span and a link count (0 is where training puts the border).
-
+    """threshold, link_threshold: log-odds above which a span and a link count. None: what the model was found to do
+        best with on its development texts, else 0, which is where the loss puts the border.
     tolerance: 0 for cliques alone; above, groups are joined while the mean probability of their links is at least
         1 - tolerance (see `join_groups`). 0.2 to 0.4 makes sense.
     require_trigger: drop groups without a trigger of types that have one.
@@ -59,18 +59,26 @@ class DecodingOptions:
         bound the work on scores that make no sense, such as an untrained model's.
     """
 
-    threshold: float = 0.0
-    link_threshold: float = 0.0
+    threshold: float | None = None
+    link_threshold: float | None = None
     tolerance: float = 0.0
     require_trigger: bool = True
     max_nodes: int = 96
     max_events: int = 128
 
+    def or_else(self, *, threshold: float, link_threshold: float) -> DecodingOptions:
+        """The same with these thresholds where none are given."""
+        return replace(
+            self,
+            threshold=threshold if self.threshold is None else self.threshold,
+            link_threshold=link_threshold if self.link_threshold is None else self.link_threshold,
+        )
+
     def __post_init__(self) -> None:
         if not 0.0 <= self.tolerance < 1.0:
             raise InputError(f"tolerance is {self.tolerance}: it must be at least 0 and below 1")
         for name in ("threshold", "link_threshold"):
-            if math.isnan(getattr(self, name)):
+            if math.isnan(getattr(self, name) or 0.0):
                 raise InputError(f"{name} is not a number")
         for name in ("max_nodes", "max_events"):
             if getattr(self, name) < 1:
@@ -163,6 +171,7 @@ def join_groups(
     classes: Sequence[SpanClass],
     *,
     tolerance: float,
+    link_threshold: float = 0.0,
 ) -> list[tuple[int, ...]]:
     """Join groups that a missing edge may have split: quasi-cliques, weighted by the scores of their links.
 
@@ -178,7 +187,7 @@ def join_groups(
     while True:
         for i, j in pairs:
             if sets[i] & sets[j]:
-                share = _joint_share(sets[i], sets[j], nodes, links_NN, probability, classes)
+                share = _joint_share(sets[i], sets[j], nodes, links_NN, probability, classes, link_threshold)
                 if share >= 1.0 - tolerance:
                     shares[i, j] = share
         if not shares:
@@ -199,10 +208,11 @@ def _joint_share(
     links_NN: NDArray[np.floating],
     probability: NDArray[np.floating],
     classes: Sequence[SpanClass],
+    link_threshold: float,
 ) -> float:
     """The mean probability of a link within the union; -1 where the two cannot be one event."""
     for i, j in itertools.product(a - b, b - a):
-        rivals = nodes[i].kind == nodes[j].kind and links_NN[i, j] <= 0.0
+        rivals = nodes[i].kind == nodes[j].kind and links_NN[i, j] <= link_threshold
         if rivals or exclusive(nodes[i], nodes[j], classes):
             return -1.0
     union = sorted(a | b)
@@ -234,11 +244,18 @@ def find_groups(
             indices = sorted(sorted(indices, key=lambda i: (-nodes[i].logit, i))[: options.max_nodes])
         own = [nodes[i] for i in indices]
         links = links_NN[np.ix_(indices, indices)]
-        graph = argument_graph(own, links, classes, link_threshold=options.link_threshold)
+        graph = argument_graph(own, links, classes, link_threshold=options.link_threshold or 0.0)
         cliques, complete = maximal_cliques(graph, limit=options.max_events)
         cuts.cliques += not complete
         if options.tolerance:
-            cliques = join_groups(cliques, own, links, classes, tolerance=options.tolerance)
+            cliques = join_groups(
+                cliques,
+                own,
+                links,
+                classes,
+                tolerance=options.tolerance,
+                link_threshold=options.link_threshold or 0.0,
+            )
         for clique in cliques:
             missing = [(i, j) for i, j in itertools.combinations(clique, 2) if not graph.has_edge(i, j)]
             groups.append(Group(tuple(indices[i] for i in clique), tuple((indices[i], indices[j]) for i, j in missing)))
@@ -270,29 +287,33 @@ class Pair(NamedTuple):
     logit: float
 
 
+def relation_scores(
+    nodes: Sequence[Node], heads_CLL: NDArray[np.floating], tails_CLL: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """For each predicate and each pair of nodes, from the first to the second, the lower of its two link scores.
+
+    heads, tails: float [predicates, L, L], not symmetric. Returns float64 [predicates, N, N].
+    """
+    first = np.array([node.first for node in nodes], dtype=np.int64)
+    last = np.array([node.last for node in nodes], dtype=np.int64)
+    heads, tails = heads_CLL[:, first[:, None], first], tails_CLL[:, last[:, None], last]
+    return np.minimum(heads, tails).astype(np.float64)
+
+
 def find_relations(
     nodes: Sequence[Node],
-    heads_CLL: NDArray[np.floating],
-    tails_CLL: NDArray[np.floating],
+    scores_CNN: NDArray[np.floating],
     *,
     subject: int = 0,
     object_: int = 1,
     link_threshold: float = 0.0,
 ) -> list[Pair]:
-    """Every predicate that leads from a subject to an object: from head to head and from tail to tail.
+    """Every predicate that leads from a node of the class ``subject`` to one of the class ``object_``.
 
-    nodes: of the classes ``subject`` and ``object_``. heads, tails: float [predicates, L, L], not symmetric.
+    scores: from `relation_scores`.
     """
-    subjects = [i for i, node in enumerate(nodes) if node.kind == subject]
-    objects = [i for i, node in enumerate(nodes) if node.kind == object_]
-    if not subjects or not objects:
-        return []
-    first = np.array([node.first for node in nodes])
-    last = np.array([node.last for node in nodes])
-    scores = np.minimum(
-        heads_CLL[:, first[subjects]][:, :, first[objects]], tails_CLL[:, last[subjects]][:, :, last[objects]]
-    )
     return [
-        Pair(int(p), subjects[s], objects[o], float(scores[p, s, o]))
-        for p, s, o in np.argwhere(scores > link_threshold)
+        Pair(p, s, o, float(scores_CNN[p, s, o]))
+        for p, s, o in np.argwhere(scores_CNN > link_threshold).tolist()
+        if nodes[s].kind == subject and nodes[o].kind == object_
     ]

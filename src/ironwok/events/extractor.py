@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from ironwok.errors import DecodingWarning, InputError
 from ironwok.events.classes import Task, TaskClasses
 from ironwok.events.decoding import Cuts, DecodingOptions
-from ironwok.events.locating import Result, WindowScores, results_of
+from ironwok.events.locating import WindowReading, WindowScores, read_window, results_of
 from ironwok.events.merging import ACROSS, Across, Part, merge_events, merge_spans
 from ironwok.events.schema import Schema
 from ironwok.events.selection import Selection
@@ -36,12 +37,20 @@ _CHARACTERS_AHEAD = 200_000  # but no more texts than that
 _MOST_SCORES = 1 << 25  # cells of classes x tokens x tokens in one pass
 
 
+@dataclass(slots=True)
+class TextReading:
+    """What a model said of a text: its windows, each with what may be in it."""
+
+    text: str
+    windows: list[tuple[Window, WindowReading]] = field(default_factory=list)
+
+
 class Extractor(Generic[FoundT]):
     """A trained model, and how its scores are read.
 
     model: a bundled name, a folder that `ironwok train` wrote, a hub id; or a `GPLinkerModel` with its ``tokenizer``.
     schema: find these types and roles alone; all of them must be among those that the model was trained on.
-    options: thresholds, tolerance and bounds (`DecodingOptions`).
+    options: thresholds, tolerance and bounds (`DecodingOptions`); thresholds that are not given are the model's own.
     across: how events of a long text are joined across its windows (`ironwok.events.merging.merge_events`).
     batch_size: most windows in one pass of the model. max_tokens: of a window, special ones included; None for what the
     model was trained on. overlap: tokens that two windows share; None for a quarter of a window.
@@ -86,7 +95,10 @@ class Extractor(Generic[FoundT]):
                 f"{self.name} finds {self.classes.task}, not {self.task}: use {_NAMES[self.classes.task]} for it"
             )
         self.tokenizer = tokenizer
-        self.options = options or DecodingOptions()
+        config = self.model.config
+        self.options = (options or DecodingOptions()).or_else(
+            threshold=config.threshold, link_threshold=config.link_threshold
+        )
         self.across: Across = across
         self.batch_size = batch_size
         self._layout = layout_of(tokenizer).single
@@ -137,27 +149,42 @@ class Extractor(Generic[FoundT]):
             )
 
     def _of_chunk(self, texts: list[str], cuts: Cuts) -> list[tuple[FoundT, ...]]:
+        return [self.decode(reading, cuts=cuts) for reading in self.readings(texts)]
+
+    def readings(self, texts: Sequence[str], *, options: DecodingOptions | None = None) -> list[TextReading]:
+        """What the model says of texts, to be decoded with several options: `decode` needs no model.
+
+        options: of which only spans above the threshold are kept, and thus for decoding with no lower one.
+        """
+        options = options or self.options
         windows: list[Window] = []
         owners: list[int] = []
         for owner, text in enumerate(texts):
             for window in iter_windows(text, self.tokenizer, max_tokens=self._room, overlap=self._overlap):
                 windows.append(window)
                 owners.append(owner)
-        found: list[tuple[Result, ...]] = [()] * len(windows)
+        found: dict[int, WindowReading] = {}
         for number, scores in self._scores(windows):
-            found[number], more = results_of(
-                scores,
-                windows[number],
-                texts[owners[number]],
-                self.classes,
-                offset=len(self._layout[0]),
-                options=self.options,
+            found[number] = read_window(scores, self.classes, offset=len(self._layout[0]), options=options)
+        readings = [TextReading(text) for text in texts]
+        for number, (window, owner) in enumerate(zip(windows, owners, strict=True)):
+            readings[owner].windows.append((window, found[number]))
+        return readings
+
+    def decode(
+        self, reading: TextReading, *, options: DecodingOptions | None = None, cuts: Cuts | None = None
+    ) -> tuple[FoundT, ...]:
+        """The results in a text that was read. cuts: counts the bounds that were reached."""
+        options = options or self.options
+        parts: list[Part] = []
+        for window, one in reading.windows:
+            results, more = results_of(
+                one, window, reading.text, self.classes, offset=len(self._layout[0]), options=options
             )
-            cuts.add(more)
-        parts: list[list[Part]] = [[] for _ in texts]
-        for window, owner, results in zip(windows, owners, found, strict=True):
-            parts[owner].append(Part(window.span.start, window.span.end, cast(Any, results)))
-        return [self._merged(own) for own in parts]
+            parts.append(Part(window.span.start, window.span.end, cast(Any, results)))
+            if cuts is not None:
+                cuts.add(more)
+        return self._merged(parts)
 
     def _merged(self, parts: list[Part]) -> tuple[FoundT, ...]:
         """The results of one text."""

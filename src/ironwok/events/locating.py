@@ -22,6 +22,7 @@ from ironwok.events.decoding import (
     group_score,
     link_scores,
     probability_of,
+    relation_scores,
 )
 from ironwok.results import Argument, Entity, Event, Relation, Span
 from ironwok.text.windows import Window, token_span_to_char_span
@@ -44,8 +45,38 @@ class WindowScores:
     tails: NDArray[np.floating] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class WindowReading:
+    """What is left of the scores of a window when all hopeless cells are gone.
+
+    links: for events float [N, N], for relations [predicates, N, N], for entities None. dropped: a bound was reached.
+    """
+
+    nodes: tuple[Node, ...]
+    links: NDArray[np.float64] | None
+    dropped: bool
+
+
+def read_window(scores: WindowScores, classes: TaskClasses, *, offset: int, options: DecodingOptions) -> WindowReading:
+    """The spans above the threshold and how they are linked.
+
+    offset: position of the window's first token in the model's input.
+    """
+    most = options.max_nodes * len({span_class.type for span_class in classes.spans})
+    found, dropped = find_nodes(scores.spans, threshold=options.threshold or 0.0, most=most)
+    # the first token is a place for what stands nowhere, and for nothing else
+    nodes = [node for node in found if (node.kind in classes.anchored) == (node.last < offset) and _whole(node, offset)]
+    links = None
+    if scores.heads is not None and scores.tails is not None:
+        if classes.task == "relations":
+            links = relation_scores(nodes, scores.heads, scores.tails)
+        else:
+            links = link_scores(nodes, scores.heads[0], scores.tails[0])
+    return WindowReading(tuple(nodes), links, dropped)
+
+
 def results_of(
-    scores: WindowScores,
+    reading: WindowReading,
     window: Window,
     text: str,
     classes: TaskClasses,
@@ -55,22 +86,18 @@ def results_of(
 ) -> tuple[tuple[Result, ...], Cuts]:
     """What one window holds, with offsets in ``text``, in the order of the text; and which bounds were reached.
 
-    offset: position of the window's first token in the model's input. A trigger is not asked for here: the part of an
-    event that holds it may lie in another window.
+    reading: made with a threshold that is not above that of ``options``. A trigger is not asked for here: the part of
+    an event that holds it may lie in another window.
     """
     place = _Place(window, text, offset)
-    most = options.max_nodes * len({span_class.type for span_class in classes.spans})
-    nodes, dropped = find_nodes(scores.spans, threshold=options.threshold, most=most)
-    # the first token is a place for what stands nowhere, and for nothing else
-    nodes = [node for node in nodes if (node.kind in classes.anchored) == (node.last < offset) and _whole(node, offset)]
-    cuts = Cuts(nodes=int(dropped))
-    if classes.task == "entities":
-        found: list[Result] = [
-            Entity(classes.spans[node.kind].type, place.span(node), probability_of(node.logit)) for node in nodes
-        ]
+    kept = [i for i, node in enumerate(reading.nodes) if node.logit > (options.threshold or 0.0)]
+    nodes = [reading.nodes[i] for i in kept]
+    cuts = Cuts(nodes=int(reading.dropped))
+    found: list[Result]
+    if reading.links is None:
+        found = [Entity(classes.spans[node.kind].type, place.span(node), probability_of(node.logit)) for node in nodes]
     elif classes.task == "relations":
-        assert scores.heads is not None
-        assert scores.tails is not None
+        links = reading.links[:, kept][:, :, kept]
         found = [
             Relation(
                 classes.links[pair.predicate],
@@ -79,18 +106,11 @@ def results_of(
                 _mean_probability([nodes[pair.subject].logit, nodes[pair.object].logit, pair.logit]),
             )
             for pair in find_relations(
-                nodes,
-                scores.heads,
-                scores.tails,
-                subject=SUBJECT,
-                object_=OBJECT,
-                link_threshold=options.link_threshold,
+                nodes, links, subject=SUBJECT, object_=OBJECT, link_threshold=options.link_threshold or 0.0
             )
         ]
     else:
-        assert scores.heads is not None
-        assert scores.tails is not None
-        links = link_scores(nodes, scores.heads[0], scores.tails[0])
+        links = reading.links[np.ix_(kept, kept)]
         groups, more = find_groups(nodes, links, classes.spans, options=options)
         cuts.add(more)
         found = [_event(group, nodes, links, classes, place) for group in groups]

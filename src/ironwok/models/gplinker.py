@@ -45,6 +45,7 @@ class GPLinkerConfig(PreTrainedConfig):
     anchor: the first token may be a span of its own, and be linked: for what holds without standing in the text.
     max_tokens: longest input that was trained on, special tokens included; longer texts are read in windows.
     head_dropout: on the hidden states, before the pointers.
+    threshold, link_threshold: the log-odds above which a span and a link count, as chosen after training.
 
     Raises ConfigError where two values contradict each other.
     """
@@ -64,6 +65,8 @@ class GPLinkerConfig(PreTrainedConfig):
     anchor: bool = False
     max_tokens: int = 256
     head_dropout: float | int = 0.1
+    threshold: float | int = 0.0
+    link_threshold: float | int = 0.0
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs) -> None:

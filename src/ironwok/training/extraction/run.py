@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ironwok.errors import CheckpointError, CheckpointWarning, DamagedCheckpointError, SchemaChangedError
-from ironwok.events.extractor import extractor_for
+from ironwok.events.extractor import extractor_for, load_extractor
 from ironwok.files import replace_file
 from ironwok.models import GPLinkerModel
 from ironwok.models.devices import pick_device, pick_dtype
@@ -32,6 +32,7 @@ from ironwok.training.extraction.data import Corpus
 from ironwok.training.extraction.examples import POINTERS, Batch, Batches
 from ironwok.training.extraction.judge import judge, rank
 from ironwok.training.extraction.settings import TrainSettings
+from ironwok.training.extraction.thresholds import choose_thresholds
 from ironwok.training.metrics import MetricsLog, truncate_metrics
 from ironwok.training.progress import Progress
 from ironwok.training.stopping import stop_on_signals
@@ -194,6 +195,8 @@ class ExtractionRun:
                     self._save()
                     saved = self.clock()
             finished = self.step >= self.steps or self._exhausted()
+            if finished and self.best is not None and self.settings.calibrate:
+                self._choose_thresholds(log)
             log.sync()
             if not finished and self.saved_step != self.step:
                 self._save()
@@ -284,6 +287,25 @@ class ExtractionRun:
                 replace_folder(self.out / "model", self._write_model)
             else:
                 self.since_best += 1
+
+    def _choose_thresholds(self, log: MetricsLog) -> None:
+        """Let the best model keep the thresholds with which it does best on the development texts."""
+        assert self.best is not None
+        folder, texts = self.out / "model", self.corpus.dev
+        extractor = load_extractor(folder, device=str(self.device))
+        with self._autocast(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            options, metrics = choose_thresholds(
+                extractor,
+                texts,
+                on_text=lambda done: self.progress.busy("evaluation", done=done, total=len(texts)),
+            )
+        config = extractor.model.config
+        config.threshold, config.link_threshold = options.threshold or 0.0, options.link_threshold or 0.0
+        replace_file(folder / "config.json", config.to_json_string().encode())
+        self.best = {"step": self.best["step"], "metrics": metrics}
+        self.progress.evaluated(self.step, metrics)
+        log.write(self.step, {"threshold": config.threshold, "link_threshold": config.link_threshold})
 
     def _exhausted(self) -> bool:
         return bool(self.settings.patience) and self.since_best >= self.settings.patience

@@ -28,6 +28,7 @@ class TrainSettings:
     precision: "bf16" computes in bfloat16, "auto" does so where the device is faster with it.
     pointer, head_width, head_dropout: see `ironwok.models.GPLinkerConfig`.
     teacher_weight: of the loss of texts that a teacher annotated.
+    calibrate: choose the thresholds of the best model by the development texts, when it is trained.
 
     Raises ConfigError for values out of range.
     """
@@ -52,6 +53,7 @@ class TrainSettings:
     head_width: int = 64
     head_dropout: float = 0.1
     teacher_weight: float = 1.0
+    calibrate: bool = True
 
     def __post_init__(self) -> None:
         for name in (
@@ -121,6 +123,8 @@ def _typed(name: str, value: Any, recipe: Path | None) -> Any:
     wanted = kinds[name].split(" ")[0]
     if wanted == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if wanted == "bool" and isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"  # TOML knows small letters only, Python writes large ones
     if type(value).__name__ != wanted:
         raise RecipeError(f"{place}{name} is {value!r}: it must be of type {wanted}")
     return value
