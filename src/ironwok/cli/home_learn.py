@@ -24,11 +24,10 @@ def home_learn(
 
 
 async def _learn(path: Path, show: bool) -> None:
-    import asyncio
-
-    from ironwok.errors import InputError
+    from ironwok.errors import ConfigError, InputError
     from ironwok.home.actions import Action
     from ironwok.home.config import load_home
+    from ironwok.home.inputs.lines import Lines
     from ironwok.home.learn import bind, heard_codes
 
     home = load_home(path)
@@ -36,6 +35,7 @@ async def _learn(path: Path, show: bool) -> None:
     if not show:
         actions = ", ".join(Action)
         say(t(en=f"Actions: {actions}. Empty: leave it.", zh=f"可用动作：{actions}。直接回车表示跳过。"), style="dim")
+    answers = Lines()
     async for code in heard_codes(home):
         if (bound := load_home(path).bindings.get(code.name)) is not None:
             out().print(f"{code.name} = {bound}", markup=False)
@@ -43,12 +43,15 @@ async def _learn(path: Path, show: bool) -> None:
         out().print(code.name, markup=False)
         if show:
             continue
-        command = (await asyncio.to_thread(input, "  → ")).strip()
-        if not command:
-            continue
+        out().print("  → ", end="", markup=False)
         try:
-            bind(path, code.name, command)
-        except InputError as error:
+            command = await answers.next()
+            if command is None:
+                return
+            if not command.strip():
+                continue
+            bind(path, code.name, command.strip())
+        except (InputError, ConfigError) as error:
             complain(str(error))
         else:
             say(t(en=f"{code.name} is {command} now", zh=f"{code.name} 已绑定为 {command}"), style="green")

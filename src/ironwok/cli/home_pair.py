@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ironwok.cli.console import say
+from ironwok.cli.console import out, say
 from ironwok.cli.language import t
 
 
@@ -23,10 +23,9 @@ def home_pair(
 
 
 async def _pair(path: Path) -> None:
-    import asyncio
-
-    from ironwok.errors import ConfigError
+    from ironwok.errors import ConfigError, InputError
     from ironwok.home.config import load_home
+    from ironwok.home.inputs.lines import Lines
     from ironwok.home.room import build_room
     from ironwok.home.ways.android_tv import AndroidTv
 
@@ -35,9 +34,13 @@ async def _pair(path: Path) -> None:
     if not ways:
         raise ConfigError(f'{path} has no way of kind = "android_tv"')
 
+    answers = Lines()
+
     async def ask() -> str:
-        prompt = t(en="The code on the projector's screen: ", zh="投影画面上显示的配对码：")
-        return (await asyncio.to_thread(input, prompt)).strip()
+        out().print(t(en="The code on the projector's screen: ", zh="投影画面上显示的配对码："), end="")
+        if (answer := await answers.next()) is None:
+            raise InputError("the input ended before the code was typed")
+        return answer.strip()
 
     for way in ways:
         await way.pair(ask)

@@ -46,11 +46,11 @@ async def _say(config: HomeConfig, text: str, dry_run: bool) -> dict[str, Any]:
     from ironwok.home.inputs.webhook import ask_daemon
 
     try:
-        home = Home(config, dry_run=dry_run)
+        home = Home(config, dry_run=dry_run, lasting=False)
     except RoomTakenError:
         if config.webhook is None or dry_run:
             raise
-        return await ask_daemon(config.webhook, text)
+        return await ask_daemon(config, config.webhook, text)
     try:
         if home.room.broker is not None:
             # plugs may hang on it; nothing else is listened to for one sentence

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ironwok.errors import MissingExtraError, WayError
+from ironwok.errors import ConfigError, MissingExtraError, WayError
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +40,19 @@ class BrokerSettings:
     keepalive: int = 30
 
     def tls_context(self) -> ssl.SSLContext | None:
+        """Raises ConfigError for a file that cannot be read or holds something else."""
         if not self.tls:
             return None
-        context = ssl.create_default_context(cafile=self.ca)
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+        except OSError as error:
+            raise ConfigError(f"mqtt.ca: {self.ca}: {error.strerror or error}") from error
         if self.certificate is not None:
-            context.load_cert_chain(self.certificate, self.key)
+            try:
+                context.load_cert_chain(self.certificate, self.key)
+            except OSError as error:
+                files = " and ".join(str(path) for path in (self.certificate, self.key) if path is not None)
+                raise ConfigError(f"mqtt.certificate: {files}: {error.strerror or error}") from error
         return context
 
 
@@ -68,7 +76,7 @@ class Broker:
     """Connects, reconnects, delivers. Handlers are plain functions and return at once.
 
     will: topic and payload that the broker publishes, retained, when we are gone. on_connect: called, in a task of its
-    own, after every connecting, to publish what others must know.
+    own, after every connecting, to publish what others must know. Raises ConfigError for certificates that are none.
     """
 
     def __init__(
@@ -80,6 +88,7 @@ class Broker:
         most_payload: int = MOST_PAYLOAD,
     ) -> None:
         self.settings = settings
+        self._tls = settings.tls_context()
         self.on_connect: list[Callable[[], Any]] = []
         self._will = will
         self._retry = retry
@@ -153,7 +162,7 @@ class Broker:
                 async with self._make_client() as client:
                     self._client = client
                     self.trouble = ""
-                    for topic in self._handlers:
+                    for topic in list(self._handlers):
                         await client.subscribe(topic, qos=1)
                     self._up.set()
                     log.info("connected to the MQTT broker %s:%d", settings.host, settings.port)
@@ -180,7 +189,7 @@ class Broker:
             username=settings.username,
             password=settings.password,
             identifier=settings.client_id,
-            tls_context=settings.tls_context(),
+            tls_context=self._tls,
             keepalive=settings.keepalive,
             timeout=5.0,
             will=None if self._will is None else aiomqtt.Will(self._will[0], self._will[1], qos=1, retain=True),
@@ -194,10 +203,14 @@ class Broker:
             log.warning("%s: a message of %d bytes is over the %d allowed", topic, len(payload), self._most_payload)
             return
         delivered = BrokerMessage(topic, payload, bool(message.retain))
-        for pattern, handlers in self._handlers.items():
+        for pattern, handlers in list(self._handlers.items()):
             if message.topic.matches(pattern):
                 for handler in list(handlers):
-                    handler(delivered)
+                    try:
+                        handler(delivered)
+                    except Exception:
+                        # Whoever may publish on this topic must not be able to end the connection for everybody.
+                        log.exception("%s: a message of %d bytes could not be handled", topic, len(payload))
 
     async def _subscribe(self, topic: str) -> None:
         try:

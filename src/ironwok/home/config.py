@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+)
 
 from ironwok.errors import ConfigError
 from ironwok.home.actions import Action, Command, parse_command
@@ -15,8 +26,11 @@ from ironwok.home.actions import Action, Command, parse_command
 SHORTEST_TOKEN = 16
 
 
-def _secret(value: Any) -> Any:
-    """``env:NAME`` and ``file:PATH`` stand for what is there, so that secrets need not be in the file."""
+def _secret(value: Any, info: ValidationInfo) -> Any:
+    """``env:NAME`` and ``file:PATH`` stand for what is there, so that secrets need not be in the file.
+
+    Paths start at the "folder" of the context of validation, where home.toml lies.
+    """
     if not isinstance(value, str):
         return value
     kind, _, rest = value.partition(":")
@@ -26,10 +40,19 @@ def _secret(value: Any) -> Any:
         return os.environ[rest]
     if kind == "file":
         try:
-            return Path(rest).expanduser().read_text(encoding="utf-8").strip()
+            folder: Path = (info.context or {}).get("folder", Path())
+            return (folder / Path(rest).expanduser()).read_text(encoding="utf-8").strip()
+        except UnicodeDecodeError:
+            raise ValueError(f"{rest} is no text") from None
         except OSError as error:
             raise ValueError(f"{rest}: {error.strerror or error}") from None
     return value
+
+
+def _topic(text: str) -> str:
+    if not text or re.search(r"[+#\x00]", text) or text.startswith(("/", "$")) or text.endswith("/"):
+        raise ValueError(f"{text!r} is no topic to publish on; give words with / between them, without + and #")
+    return text
 
 
 def _command(text: str) -> str:
@@ -40,6 +63,7 @@ def _command(text: str) -> str:
 
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 CommandText = Annotated[str, AfterValidator(_command)]
+Topic = Annotated[str, AfterValidator(_topic)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -105,9 +129,9 @@ class MqttPart(_Part):
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
-    topic: str = "ironwok/projector"
+    topic: Topic = "ironwok/projector"
     discovery: bool = True
-    discovery_prefix: str = "homeassistant"
+    discovery_prefix: Topic = "homeassistant"
 
 
 class BemfaTopic(_Part):
@@ -126,7 +150,7 @@ class BemfaPart(_Part):
     port: Port = 9503
     tls: bool = True
     ca: Path | None = None
-    topics: dict[str, BemfaTopic]
+    topics: dict[Topic, BemfaTopic]
 
 
 class WebhookPart(_Part):
@@ -210,7 +234,7 @@ def home_of(data: dict[str, Any], *, source: str = "home", folder: Path | None =
     if "folder" in data:
         raise ConfigError(f"{source}: folder: unknown key")
     try:
-        home = HomeConfig.model_validate({**data, "folder": folder or Path()})
+        home = HomeConfig.model_validate({**data, "folder": folder or Path()}, context={"folder": folder or Path()})
     except ValidationError as error:
         raise ConfigError("\n".join(f"{source}: {line}" for line in _problems(error))) from None
     _check(home, source)
@@ -218,14 +242,14 @@ def home_of(data: dict[str, Any], *, source: str = "home", folder: Path | None =
 
 
 def _problems(error: ValidationError) -> list[str]:
-    lines = []
-    for problem in error.errors(include_input=False, include_url=False):
-        where = ".".join(map(str, problem["loc"]))
-        message = (
-            "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
-        )
-        lines.append(f"{where}: {message}")
-    return lines
+    return [problem_line(problem) for problem in error.errors(include_input=False, include_url=False)]
+
+
+def problem_line(problem: Mapping[str, Any]) -> str:
+    """One problem of pydantic's in the words of a TOML file."""
+    words = {"extra_forbidden": "unknown key", "missing": "this key is needed"}
+    message = words.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    return f"{'.'.join(map(str, problem['loc']))}: {message}"
 
 
 def _check(home: HomeConfig, source: str) -> None:
@@ -244,6 +268,11 @@ def _check(home: HomeConfig, source: str) -> None:
             raise ConfigError(f"{source}: webhook.token is shorter than {SHORTEST_TOKEN} characters; {hint}")
         if (webhook.certificate is None) != (webhook.key is None):
             raise ConfigError(f"{source}: webhook: certificate and key go together")
+    mqtt = home.mqtt
+    if mqtt is not None and not mqtt.tls and (mqtt.ca or mqtt.certificate or mqtt.key):
+        raise ConfigError(f"{source}: mqtt: ca, certificate and key do nothing without tls = true")
+    if mqtt is not None and mqtt.key is not None and mqtt.certificate is None:
+        raise ConfigError(f"{source}: mqtt: a key needs its certificate")
     for where in ("bindings", "phrases"):
         for key, text in getattr(home, where).items():
             source_name = parse_command(text).source

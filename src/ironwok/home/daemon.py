@@ -11,14 +11,14 @@ from typing import Any
 
 from ironwok import __version__
 from ironwok.errors import InputError
-from ironwok.home.actions import Action, Command, Outcome, parse_command
+from ironwok.home.actions import IMMEDIATE, Action, Command, Outcome, parse_command
 from ironwok.home.broker import Broker
 from ironwok.home.config import HomeConfig
 from ironwok.home.discovery import discovery_message
 from ironwok.home.inputs.codes import Code
 from ironwok.home.inputs.remotes import RemoteReader
 from ironwok.home.inputs.topics import BemfaTopics, OwnTopics
-from ironwok.home.inputs.webhook import Webhook
+from ironwok.home.inputs.webhook import Webhook, webhook_tls
 from ironwok.home.observer import Belief, Observation
 from ironwok.home.room import bemfa_settings, build_room, take_room
 from ironwok.home.understanding import Understander, make_understander
@@ -37,6 +37,7 @@ class Home:
     """The daemon of one room. Made, started and closed inside a running loop.
 
     understander: None for the one that the configuration names. tell: is told what happens, in words.
+    lasting: it runs on, so that timers can be set.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Home:
         dry_run: bool = False,
         understander: Understander | None = None,
         tell: Callable[[str], None] = lambda line: None,
+        lasting: bool = True,
     ) -> None:
         self.config = config
         self._understander = understander or make_understander(config)
@@ -53,7 +55,7 @@ class Home:
         self._lock = take_room(config)
         try:
             self.room = build_room(config)
-            self.planner = self.room.planner(dry_run=dry_run)
+            self.planner = self.room.planner(dry_run=dry_run, lasting=lasting)
         except BaseException:
             if self._lock is not None:
                 self._lock.release()
@@ -76,7 +78,7 @@ class Home:
             self._brokers.append(broker)
             self._spawn(self._follow_state())
         if config.bemfa is not None:
-            cloud = Broker(bemfa_settings(config.bemfa))
+            cloud = Broker(bemfa_settings(config, config.bemfa))
             self._bemfa = BemfaTopics(cloud, config.bemfa.topics, do=self.do)
             self._brokers.append(cloud)
         for one in self._brokers:
@@ -90,8 +92,7 @@ class Home:
                 say=lambda text, wait: self.say(text, "webhook", wait=wait),
                 do=lambda text, wait: self.do(text, "webhook", wait=wait),
                 state=self.state,
-                certificate=None if part.certificate is None else config.path(part.certificate),
-                key=None if part.key is None else config.path(part.key),
+                tls=webhook_tls(config, part),
             )
             await self.webhook.start()
             self.tell(f"webhook: {part.host}:{self.webhook.port}")
@@ -127,9 +128,8 @@ class Home:
         """Understand a sentence and do it. What is unclear is answered and not done. Raises InputError for no text."""
         text = _checked(text)
         # a phrase of the user's own means what the user says
-        for phrase, command in self.config.phrases.items():
-            if text == phrase:
-                return await self._perform(parse_command(command, origin=origin), wait)
+        if (phrase := self.config.phrases.get(text)) is not None:
+            return await self._perform(parse_command(phrase, origin=origin), wait)
         understood = await asyncio.to_thread(self._understander.understand, text)
         if understood.command is None:
             self.tell(f"{origin}: {text!r}: {understood.reason}")
@@ -140,6 +140,14 @@ class Home:
         self.tell(f"{origin}: {text!r}: {command} ({understood.score:.2f})")
         command = Command(command.action, command.steps, command.source, command.minutes, origin)
         return understood.to_dict() | await self._perform(command, wait)
+
+    async def is_urgent(self, text: str) -> bool:
+        """Whether a sentence means what is answered at once, whatever else goes on. Raises InputError for no text."""
+        text = _checked(text)
+        if (phrase := self.config.phrases.get(text)) is not None:
+            return parse_command(phrase).action in IMMEDIATE
+        understood = await asyncio.to_thread(self._understander.understand, text)
+        return understood.command is not None and understood.command.action in IMMEDIATE
 
     async def do(self, text: str, origin: str, *, wait: bool = True) -> dict[str, Any]:
         """Do a command written as in bindings. Raises InputError where it is none."""

@@ -79,12 +79,16 @@ class Journal:
                 torn = not _ends_well(path)
                 if path.stat().st_size > _MOST_BYTES:
                     path.replace(path.with_name(f"{path.name}.1"))
+                    torn = False
             # what is said to a projector at home is nobody else's business
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             if torn and path.stat().st_size:
                 os.write(self._file, b"\n")
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+        if self.left_over.mains_off:
+            # once more: the line that says so may have been put aside, and this run may be killed as well
+            self.note(0, "mains", on=False, returns=True)
         for number in self.left_over.unfinished:
             self.note(number, "ended", ending="failed", reason="the program stopped before this was done")
 

@@ -48,6 +48,8 @@ def bind(path: Path, code: str, command: str) -> None:
     except ImportError:
         raise MissingExtraError("home", feature="changing home.toml") from None
     parse_command(command)
+    # a file that is a link stays one
+    path = path.resolve()
     try:
         before = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -59,15 +61,22 @@ def bind(path: Path, code: str, command: str) -> None:
     new = path.with_name(f".{path.name}.new")
     try:
         # the copy holds secrets as well: it gets the rights of the file before it gets its content
-        mode = path.stat().st_mode & 0o777
+        owner = path.stat()
+        mode = owner.st_mode & 0o777
         with contextlib.suppress(FileNotFoundError):
             new.unlink()
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
             file.write(tomlkit.dumps(document))
             file.flush()
             os.fsync(file.fileno())
+            if hasattr(os, "fchown") and (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
+                # learnt by root, who may read the receiver: the daemon's user must still be able to read the file
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
         # a source that the room does not have is found here, before the old file is gone
-        load_home(new)
+        try:
+            load_home(new)
+        except ConfigError as error:
+            raise ConfigError(str(error).replace(str(new), str(path))) from error
         os.replace(new, path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # between two tries to bring back mains that a scene had to leave off, seconds
 _RESTORE_PAUSE = 5.0
+# how long the end of the program waits for one of them, seconds
+_LAST_CHANCE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Planner:
 
     ways: all ways out, by any of which a command may go. plug, probe: what can be seen and switched; both may be None.
     dry_run: look, decide and say what would be sent, and send nothing.
+    lasting: the program runs on, so that timers can be set.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Planner:
         journal: Journal | None = None,
         limits: Limits | None = None,
         dry_run: bool = False,
+        lasting: bool = True,
     ) -> None:
         self.settings = settings or PlannerSettings()
         self.ways = tuple(ways)
@@ -74,6 +78,7 @@ class Planner:
         self.journal = journal or Journal(None)
         self._limits = limits or Limits()
         self._dry_run = dry_run
+        self._lasting = lasting
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._scene: tuple[Command, asyncio.Task[SceneEnd]] | None = None
@@ -119,6 +124,8 @@ class Planner:
         if pending:
             await asyncio.wait(pending)
         if self._restoring is not None:
+            # mains that ought to be on get a last chance; what is not done is done at the next start
+            await asyncio.wait([self._restoring], timeout=_LAST_CHANCE)
             self._restoring.cancel()
             await asyncio.wait([self._restoring])
         for part in (*self.ways, *filter(None, [self.observer.plug])):
@@ -243,10 +250,12 @@ class Planner:
 
     def _start_timer(self, command: Command) -> SceneEnd:
         assert command.minutes is not None
-        replaced = "" if self._timer is None else " (instead of the earlier timer)"
-        self._stop_timer()
         if self._dry_run:
             return SceneEnd(Ending.SENT, f"dry run: would switch off in {command.minutes} minutes")
+        if not self._lasting:
+            return _failed("a timer needs a program that waits for it: ironwok home run")
+        replaced = "" if self._timer is None else " (instead of the earlier timer)"
+        self._stop_timer()
         self._timer = (command, asyncio.ensure_future(self._switch_off_in(command)))
         return SceneEnd(Ending.CONFIRMED, f"it is switched off in {command.minutes} minutes{replaced}")
 

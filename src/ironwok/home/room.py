@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ironwok.errors import ConfigError, RoomTakenError
+from ironwok.errors import ConfigError, OutputError, RoomTakenError
 from ironwok.home.actions import Action
 from ironwok.home.broker import Broker, BrokerSettings
 from ironwok.home.config import BemfaPart, HomeConfig, MqttPart
@@ -43,8 +44,8 @@ class Room:
         able = {action for action in Action for way in self.ways if known(way, action)}
         return able | {Action.CANCEL, Action.STATUS} | ({Action.POWER_ON} if self.plug is not None else set())
 
-    def planner(self, *, dry_run: bool = False) -> Planner:
-        """A planner with the settings of the file. A dry run keeps no journal."""
+    def planner(self, *, dry_run: bool = False, lasting: bool = True) -> Planner:
+        """A planner with the settings of the file. A dry run keeps no journal. lasting: it may set timers."""
         config = self.config
         journal_path = None if dry_run or config.journal is None else config.path(config.journal)
         settings = PlannerSettings(
@@ -62,6 +63,7 @@ class Room:
             journal=Journal(journal_path),
             limits=Limits(**config.limits.model_dump()),
             dry_run=dry_run,
+            lasting=lasting,
         )
 
 
@@ -73,7 +75,7 @@ def build_room(config: HomeConfig) -> Room:
         probe = TcpProbe(projector.host, port=projector.probe_port)
     broker = None
     if config.mqtt is not None:
-        broker = Broker(broker_settings(config.mqtt), will=(f"{config.mqtt.topic}/availability", "offline"))
+        broker = Broker(broker_settings(config, config.mqtt), will=(f"{config.mqtt.topic}/availability", "offline"))
     context = WayContext(projector.host, config.folder, probe, broker)
     ways = [make_way(name, part.kind, part.settings, context) for name, part in config.ways.items()]
     plug = None if config.plug is None else make_plug(config.plug.kind, config.plug.settings, context)
@@ -82,37 +84,44 @@ def build_room(config: HomeConfig) -> Room:
     return Room(config, ways, plug, probe, broker)
 
 
-def broker_settings(part: MqttPart) -> BrokerSettings:
+def broker_settings(config: HomeConfig, part: MqttPart) -> BrokerSettings:
+    def path(name: Path | None) -> Path | None:
+        return None if name is None else config.path(name)
+
     return BrokerSettings(
         part.host,
         part.port,
         username=part.username,
         password=None if part.password is None else part.password.get_secret_value(),
         tls=part.tls,
-        ca=part.ca,
-        certificate=part.certificate,
-        key=part.key,
+        ca=path(part.ca),
+        certificate=path(part.certificate),
+        key=path(part.key),
     )
 
 
-def bemfa_settings(part: BemfaPart) -> BrokerSettings:
+def bemfa_settings(config: HomeConfig, part: BemfaPart) -> BrokerSettings:
     uid = part.uid.get_secret_value()
-    return BrokerSettings(part.host, part.port, client_id=uid, tls=part.tls, ca=part.ca)
+    ca = None if part.ca is None else config.path(part.ca)
+    return BrokerSettings(part.host, part.port, client_id=uid, tls=part.tls, ca=ca)
 
 
 def take_room(config: HomeConfig) -> FileLock | None:
     """Be the one program that acts for this room: two planners would know nothing of each other's scenes.
 
     Returns the lock, to be released at the end; None where there is no journal to lie beside.
-    Raises RoomTakenError where another program has it.
+    Raises RoomTakenError where another program has it, OutputError where the lock cannot be made.
     """
     path = config.lock_path
     if path is None:
         return None
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
-    except Timeout:
+    except OSError as error:
+        # Timeout is one too
+        if not isinstance(error, Timeout):
+            raise OutputError(f"the journal cannot lie in {path.parent}: {error.strerror or error}") from error
         raise RoomTakenError(f"another program acts for this room ({path} is locked)") from None
     return lock

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from ironwok.errors import InputError
@@ -13,6 +14,27 @@ from ironwok.home.broker import Broker, BrokerMessage
 from ironwok.home.config import BemfaTopic
 
 Do = Callable[[str, str], Awaitable[dict[str, Any]]]
+
+log = logging.getLogger(__name__)
+
+# orders that may be under way at once; a flood is dropped, not hoarded
+_MOST_TASKS = 32
+
+
+class _Orders:
+    """Tasks for what was ordered, as many as are allowed."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, topic: str, work: Coroutine[Any, Any, None]) -> None:
+        if len(self._tasks) >= _MOST_TASKS:
+            work.close()
+            log.warning("%s: %d orders are under way; one more is dropped", topic, _MOST_TASKS)
+            return
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 class OwnTopics:
@@ -26,16 +48,14 @@ class OwnTopics:
         self._broker = broker
         self._topic = topic
         self._calls = {f"{topic}/set": do, f"{topic}/say": say}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._orders = _Orders()
         for one in self._calls:
             broker.listen(one, self._hear)
 
     def _hear(self, message: BrokerMessage) -> None:
         if message.retained:
             return
-        task = asyncio.ensure_future(self._answer(self._calls[message.topic], message.text.strip()))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._orders.begin(message.topic, self._answer(self._calls[message.topic], message.text.strip()))
 
     async def _answer(self, call: Do, text: str) -> None:
         try:
@@ -55,7 +75,7 @@ class BemfaTopics:
         self._broker = broker
         self._topics = topics
         self._do = do
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._orders = _Orders()
         for topic in topics:
             broker.listen(topic, self._hear)
 
@@ -68,9 +88,7 @@ class BemfaTopics:
         text = {"on": settings.on, "off": settings.off, "pause": settings.pause}.get(word)
         if text is None:
             return
-        task = asyncio.ensure_future(self._obey(message.topic, word, text))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._orders.begin(message.topic, self._obey(message.topic, word, text))
 
     async def _obey(self, topic: str, word: str, text: str) -> None:
         parse_command(text)

@@ -15,10 +15,12 @@ import json
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ironwok.errors import HomeError, InputError, MissingExtraError
+from ironwok.errors import ConfigError, HomeError, InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from ironwok.home.config import HomeConfig, WebhookPart
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,10 @@ MOST_TEXT = 200
 
 
 class Webhook:
-    """Serves. say, do: take a text and whether to wait, and return what is answered. state: returns the state."""
+    """Serves. say, do: take a text and whether to wait, and return what is answered. state: returns the state.
+
+    tls: for HTTPS, None for HTTP.
+    """
 
     def __init__(
         self,
@@ -38,16 +43,14 @@ class Webhook:
         say: Callable[[str, bool], Awaitable[dict[str, Any]]],
         do: Callable[[str, bool], Awaitable[dict[str, Any]]],
         state: Callable[[], Awaitable[dict[str, Any]]],
-        certificate: Path | None = None,
-        key: Path | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self._token = token.encode()
         self._calls = {"/say": ("text", say), "/do": ("command", do)}
         self._state = state
-        self._certificate = certificate
-        self._key = key
+        self._tls = tls
         self._runner: Any = None
 
     async def start(self) -> None:
@@ -62,14 +65,10 @@ class Webhook:
         app.router.add_get("/state", self._get_state)
         for path in self._calls:
             app.router.add_post(path, self._post)
-        context = None
-        if self._certificate is not None:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(self._certificate, self._key)
         # the access log would show who asked what; the journal does
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port, ssl_context=context)
+        site = web.TCPSite(self._runner, self.host, self.port, ssl_context=self._tls)
         try:
             await site.start()
         except OSError as error:
@@ -103,7 +102,7 @@ class Webhook:
             body = json.loads(await request.read())
         except web.HTTPRequestEntityTooLarge:
             return _answer({"error": f"the body is over {MOST_BODY} bytes"}, 413)
-        except ValueError:
+        except (ValueError, RecursionError):
             return _answer({"error": "the body is no JSON"}, 400)
         if not isinstance(body, dict) or not isinstance(body.get(field), str) or set(body) - {field, "wait"}:
             return _answer({"error": f'the body is {{"{field}": "…"}}, and "wait" if you like'}, 400)
@@ -116,6 +115,20 @@ class Webhook:
             return _answer(await call(body[field], wait))
         except InputError as error:
             return _answer({"error": str(error)}, 400)
+
+
+def webhook_tls(config: HomeConfig, part: WebhookPart) -> ssl.SSLContext | None:
+    """For HTTPS, None where [webhook] names no certificate. Raises ConfigError for files that are none."""
+    if part.certificate is None or part.key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate, key = config.path(part.certificate), config.path(part.key)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        # SSLError is one too
+        raise ConfigError(f"webhook.certificate: {certificate} and {key}: {error.strerror or error}") from error
+    return context
 
 
 def _answer(record: dict[str, Any], status: int = 200) -> Any:
@@ -131,8 +144,8 @@ def _web() -> Any:
     return web
 
 
-async def ask_daemon(part: Any, text: str) -> dict[str, Any]:
-    """Let the daemon that has the room do it, over its webhook. part: [webhook] of the configuration.
+async def ask_daemon(config: HomeConfig, part: WebhookPart, text: str) -> dict[str, Any]:
+    """Let the daemon that has the room do it, over its webhook.
 
     Raises HomeError where it does not answer.
     """
@@ -140,12 +153,16 @@ async def ask_daemon(part: Any, text: str) -> dict[str, Any]:
         import aiohttp
     except ImportError:
         raise MissingExtraError("home", feature="talking to the daemon") from None
-    secure = part.certificate is not None
-    url = f"{'https' if secure else 'http'}://{_reachable(part.host)}:{part.port}/say"
+    certificate = None if part.certificate is None else config.path(part.certificate)
+    url = f"{'http' if certificate is None else 'https'}://{_reachable(part.host)}:{part.port}/say"
     headers = {"Authorization": f"Bearer {part.token.get_secret_value()}"}
     # our own certificate, on our own machine: its name is not ours to check
-    context = ssl.create_default_context(cafile=part.certificate) if secure else None
-    if context is not None:
+    context = None
+    if certificate is not None:
+        try:
+            context = ssl.create_default_context(cafile=certificate)
+        except OSError as error:
+            raise ConfigError(f"webhook.certificate: {certificate}: {error.strerror or error}") from error
         context.check_hostname = False
     timeout = aiohttp.ClientTimeout(total=600)
     try:

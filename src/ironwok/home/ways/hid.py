@@ -29,6 +29,8 @@ _REPORT_IDS = {KEYBOARD_PAGE: 1, CONSUMER_PAGE: 2}
 
 # How long a key is held. Androids take less than this for noise; seconds.
 HOLD = 0.05
+# How long a host may take to fetch a report; it asks every few milliseconds. Seconds.
+_FETCHED_WITHIN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,21 @@ class HidGadget:
                 await asyncio.sleep(self.hold)
             finally:
                 # a key that is never released repeats for ever
-                write(release_report(usage))
+                await self._release(write, usage)
         return Delivery(f"hid {press_report(usage).hex(' ')}")
+
+    async def _release(self, write: Callable[[bytes], None], usage: Usage) -> None:
+        """Write the release, again while the host has not fetched the press yet."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _FETCHED_WITHIN
+        while True:
+            try:
+                return write(release_report(usage))
+            except WayError as error:
+                busy = isinstance(error.__cause__, BlockingIOError)
+                if not busy or loop.time() >= deadline:
+                    raise
+            await asyncio.sleep(0.01)
 
     def _opened(self) -> _Opened:
         return _Opened(self.device)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -83,8 +84,8 @@ class MqttPlug(ABC):
             return
         try:
             payload = json.loads(message.payload)
-        except ValueError:
-            payload = message.text
+        except (ValueError, RecursionError):
+            return  # neither of them ever says such a thing
         on, watts = self.understand(message.topic, payload)
         now = asyncio.get_running_loop().time()
         if on is not None:
@@ -182,7 +183,13 @@ def _number(value: Any) -> float | None:
     # several phases come as a list
     if isinstance(value, list) and value and all(_number(one) is not None for one in value):
         return sum(map(float, value))
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        # hundreds of digits
+        return math.inf
 
 
 def _on_or_off(value: Any) -> bool | None:

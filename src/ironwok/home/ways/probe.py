@@ -47,5 +47,5 @@ class TcpProbe:
             self.name,
             False,
             f"{self.host} does not accept connections on port {self.port}",
-            "switch the projector on and check its address; firmware without this service: leave probe out",
+            "switch the projector on and check its address; firmware without this service: probe_port = 0",
         )

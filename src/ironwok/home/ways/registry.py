@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from ironwok.errors import ConfigError, MissingExtraError
 from ironwok.home.broker import Broker
-from ironwok.home.config import Port, Secret
+from ironwok.home.config import Port, Secret, problem_line
 from ironwok.home.ways.base import Plug, Way
 from ironwok.home.ways.probe import TcpProbe
 
@@ -144,8 +144,10 @@ def _made(
         made = factory(name, settings, context)
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)
-        lines = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems)
-        raise ConfigError(f"{where} (kind {kind}): {'; '.join(lines)}") from None
+        raise ConfigError(f"{where} (kind {kind}): {'; '.join(map(problem_line, problems))}") from None
+    except ConfigError as error:
+        named = str(error).startswith(where)
+        raise ConfigError(str(error) if named else f"{where}: {error}") from error
     if not isinstance(made, protocol):
         raise ConfigError(f"{where}: the kind {kind!r} made a {type(made).__name__}, which is no {protocol.__name__}")
     return made
@@ -191,7 +193,7 @@ def _ble(name: str, settings: dict[str, Any], context: WayContext) -> Way:
     from ironwok.home.ways.ble import BleWake, parse_token, token_of
 
     _need("dbus_fast", "power on over Bluetooth")
-    chosen = _Ble(**settings)
+    chosen = _Ble.model_validate(settings, context={"folder": context.folder})
     if (chosen.data is None) == (chosen.mac is None):
         raise ConfigError(f"ways.{name}: give data (what a sniffer shows) or mac (the projector's Bluetooth address)")
     if chosen.data is not None:
@@ -230,7 +232,7 @@ def _miot(name: str, settings: dict[str, Any], context: WayContext) -> Plug:
     from ironwok.home.ways.miot import SPECS, MiotPlug, PlugSpec, parse_token
 
     _need("cryptography", "a MIoT plug")
-    chosen = _Miot(**settings)
+    chosen = _Miot.model_validate(settings, context={"folder": context.folder})
     if chosen.model is not None and chosen.model not in SPECS:
         known = ", ".join(SPECS)
         raise ConfigError(f"plug: model {chosen.model!r} is not known ({known}); give switch and power instead")
