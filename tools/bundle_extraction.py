@@ -1,9 +1,9 @@
-"""Put the model of a finished `ironwok train` run into the package, in float16, with its model card.
+"""Put the model of a finished `ironwok train` run into the package, its matrices in 8 bits, with its model card.
 
     python tools/bundle_extraction.py RUN NAME [--weights FOLDER] [--test FILE]
 
 RUN: folder of the run. NAME: of the bundled model; its card is ``recipes/extraction/NAME.md``, in which a table of
-figures takes the place of ``<!-- results -->``. --test: annotated texts to score the float16 model on, by default none.
+figures takes the place of ``<!-- results -->``: of the packed model on the texts of --test, else those of the run.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import argparse
 import json
 from pathlib import Path
 
-import torch
-
 from ironwok.events import load_extractor
 from ironwok.events.formats import read_annotations
 from ironwok.models.bundled import WEIGHTS
+from ironwok.models.compact import write_packed
 from ironwok.models.loading import quiet
 from ironwok.training.checkpoints import replace_folder
 from ironwok.training.extraction.judge import judge
@@ -37,17 +36,14 @@ def main() -> None:
         raise SystemExit(f"the card of {choices.name} has no place for figures: write {PLACE} where they belong")
     result = json.loads((choices.run / "result.json").read_text(encoding="utf-8"))
     extractor = load_extractor(choices.run)
-    model = extractor.model.to(torch.float16)  # pyright: ignore[reportArgumentType]
-    for name, value in model.state_dict().items():
-        if not torch.isfinite(value).all():
-            raise SystemExit(f"{name} does not fit into float16")
-    model.config.dtype = torch.float16
+    metrics = result["metrics"]
 
     def write(folder: Path) -> None:
         with quiet():
-            model.save_pretrained(folder)
+            extractor.model.config.save_pretrained(folder)
             extractor.tokenizer.save_pretrained(folder)
-        (folder / "README.md").write_text(card.replace(PLACE, table(result["metrics"])), encoding="utf-8")
+        write_packed(extractor.model.state_dict(), folder)
+        (folder / "README.md").write_text(card.replace(PLACE, table(metrics)), encoding="utf-8")
 
     final = choices.weights / choices.name
     replace_folder(final, write)
@@ -56,7 +52,9 @@ def main() -> None:
     if choices.test:
         texts = list(read_annotations(choices.test, schema=extractor.schema))
         found = load_extractor(final).extract([text.text for text in texts], progress=True)
-        print(table(judge(extractor.task, found, texts)))
+        metrics = judge(extractor.task, found, texts)
+        replace_folder(final, write)
+    print(table(metrics))
 
 
 def table(metrics: dict[str, float]) -> str:

@@ -138,3 +138,8 @@ def test_refuses_inputs_that_are_not_there(tiny: Tiny, inputs: dict[str, torch.T
         model(**inputs, **(right_cells() | {"right_spans": torch.tensor([[0, 0, 3, 1]])}))
     with pytest.raises(ConfigError, match="no encoder"):
         GPLinkerModel(GPLinkerConfig())
+
+
+def test_pointers_of_another_width_are_not_taken_over(tiny: Tiny) -> None:
+    with pytest.raises(InputError, match="do not fit"):
+        make(tiny).take_over(make(tiny, head_width=8), spans={0: 0}, links={})

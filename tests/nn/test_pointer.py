@@ -129,3 +129,16 @@ def test_starts_from_wrong() -> None:
 def test_refuses_sizes_that_cannot_be(kind: str, classes: int, head_width: int, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         POINTERS[kind](WIDTH, classes, head_width=head_width)
+
+
+def test_classes_are_taken_over_by_number(kind: str) -> None:
+    hidden, usable = inputs()
+    old = make(kind)
+    torch.manual_seed(8)
+    new = POINTERS[kind](WIDTH, 4, head_width=HEAD)
+    before = new(hidden, usable)
+    new.take_over(old, {1: 2, 3: 0})
+    after, wanted = new(hidden, usable), old(hidden, usable)
+    torch.testing.assert_close(after[:, [1, 3]], wanted[:, [2, 0]])
+    if kind == "global":
+        torch.testing.assert_close(after[:, [0, 2]], before[:, [0, 2]])

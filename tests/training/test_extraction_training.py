@@ -28,7 +28,8 @@ from ironwok.errors import (
 )
 from ironwok.events import load_extractor
 from ironwok.events.annotations import AnnotatedText
-from ironwok.events.schema import EventType, Schema
+from ironwok.events.decoding import DecodingOptions
+from ironwok.events.schema import EventType, Role, Schema
 from ironwok.training.extraction import run as run_module
 from ironwok.training.extraction.curves import draw_curves, read_curves
 from ironwok.training.extraction.data import read_corpus
@@ -401,3 +402,45 @@ def test_the_recipes_can_be_read(path: Path) -> None:
 def test_an_event_type_nobody_annotated_does_no_harm(tiny_encoder: Path, tmp_path: Path) -> None:
     wider = Schema(events=(*SCHEMA.events, EventType("合并")))
     assert _train(tmp_path / "run", tiny_encoder, schema=wider, min_steps=4).finished
+
+
+def test_training_goes_on_from_a_trained_model(event_run: Path, tmp_path: Path) -> None:
+    """Types and roles that both schemas have start with what was learnt of them."""
+    torch.set_num_threads(1)
+    first = SCHEMA.events[0]
+    schema = Schema(events=(EventType(first.name, first.roles[:1]), EventType("新增", (Role("对象"),))))
+    still = {"learning_rate": 1e-12, "head_learning_rate": 1e-12, "ema": 0.0, "evaluate_every": 1, "epochs": 0.01}
+    file = write_jsonl(tmp_path / "events.jsonl", EVENTS)
+    with pytest.warns(DataWarning, match="could not be used"):
+        result = train_extraction(
+            "events",
+            train=file,
+            dev=file,
+            out=tmp_path / "run",
+            schema=schema,
+            model=str(event_run),
+            settings=quick_settings(min_steps=1, **still),
+            curves=False,
+        )
+    options = DecodingOptions(threshold=-1e9, max_nodes=10**6)
+    tables = []
+    for extractor in (load_extractor(event_run), load_extractor(result.folder)):
+        ((_, reading),) = extractor.readings([EVENTS[0].text], options=options)[0].windows
+        assert reading.links is not None
+        names = [(extractor.classes.spans[node.kind], node.first, node.last) for node in reading.nodes]
+        kept = [i for i, (one, *_) in enumerate(names) if one.type == first.name and one.role in (None, "买方")]
+        scores = {names[i]: reading.nodes[i].logit for i in kept}
+        links = {(names[i], names[j]): reading.links[i, j] for i in kept for j in kept}
+        tables.append((scores, links))
+    (old, old_links), (new, new_links) = tables
+    assert max(old.values()) > 0
+    assert new == pytest.approx(old, abs=1e-3)
+    assert new_links == pytest.approx(old_links, abs=1e-3)
+
+
+def test_another_width_of_pointers_starts_with_the_encoder_alone(event_run: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    result = train_tiny(tmp_path, "events", event_run, min_steps=2, evaluate_every=2, head_width=8, learning_rate=1e-12)
+    old, new = (load_extractor(folder).model.encoder.state_dict() for folder in (event_run, result.folder))
+    for name, value in old.items():
+        torch.testing.assert_close(new[name], value)

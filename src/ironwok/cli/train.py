@@ -74,8 +74,10 @@ def train(
             "--model",
             "-m",
             help=t(
-                en="Encoder to start from: bundled name, folder, or hub id.",
-                zh="作为起点的编码器：自带模型名、文件夹或 hub 名。",
+                en="Encoder to start from: bundled name, folder, or hub id; or a model that already extracts, such as "
+                "finance, which keeps what it knows of the types that both schemas have.",
+                zh="作为起点的编码器：自带模型名、文件夹或 hub 名；也可以是已会抽取的模型（如 finance），"
+                "两个 schema 共有的类型会保留所学。",
             ),
         ),
     ] = "ironwok-small",

@@ -15,7 +15,9 @@ are numbers, and ``config.schema`` is carried along unread.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +27,7 @@ from transformers import initialization as init
 from transformers.utils.generic import ModelOutput
 
 from ironwok.errors import ConfigError, InputError
+from ironwok.models.compact import read_packed
 from ironwok.models.loading import load_model
 from ironwok.models.roformer_v2 import plain_or_dict
 from ironwok.nn.initialization import fresh_values
@@ -132,9 +135,12 @@ class GPLinkerModel(PreTrainedModel):
     def from_encoder(cls, name_or_path: str, **choices: Any) -> GPLinkerModel:
         """Fresh pointers, drawn from torch's generator, on the encoder of a bundled name, folder or hub id.
 
+        A GPLinker model gives the encoder that it was trained with; its pointers can be had by `take_over`.
         choices: values of `GPLinkerConfig`. Raises as `ironwok.models.load_model` does.
         """
         pretrained = load_model(name_or_path, head="base")
+        if isinstance(pretrained, GPLinkerModel):
+            pretrained = pretrained.encoder
         pretrained.config._name_or_path = ""  # a path of this machine has no place in a saved model
         model = cls(GPLinkerConfig(encoder=pretrained.config, **choices))
         wanted = model.encoder.state_dict().keys()
@@ -142,6 +148,35 @@ class GPLinkerModel(PreTrainedModel):
             {name: value for name, value in pretrained.state_dict().items() if name in wanted}
         )
         return model
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: Any, *arguments: Any, **choices: Any) -> Any:
+        """As of `PreTrainedModel`, for folders with packed weights (`ironwok.models.compact`) too."""
+        packed = read_packed(Path(name_or_path)) if name_or_path is not None and Path(name_or_path).is_dir() else None
+        if packed is None:
+            return super().from_pretrained(name_or_path, *arguments, **choices)
+        choices.setdefault("config", None)
+        if choices["config"] is None:
+            choices["config"] = GPLinkerConfig.from_pretrained(name_or_path)
+        return super().from_pretrained(None, *arguments, state_dict=packed, **choices)
+
+    def take_over(self, other: GPLinkerModel, *, spans: Mapping[int, int], links: Mapping[int, int]) -> None:
+        """Start from the pointers of another model with the same encoder and the same kind and width of pointers.
+
+        spans, links: which class of the other model each of ours was; classes that are not named stay fresh.
+        Raises InputError for pointers of another kind or width.
+        """
+        names = ("pointer", "head_width", "link_head_width")
+        mine, its = ([getattr(model.config, name) for name in names] for model in (self, other))
+        if mine != its:
+            raise InputError(f"pointers of {dict(zip(names, its, strict=True))} do not fit into {mine}")
+        for pointer, old, classes in (
+            (self.spans, other.spans, spans),
+            (self.heads, other.heads, links),
+            (self.tails, other.tails, links),
+        ):
+            if pointer is not None and old is not None:
+                pointer.take_over(old, classes)  # pyright: ignore[reportArgumentType]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

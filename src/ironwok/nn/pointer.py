@@ -17,6 +17,7 @@ lead from any token to any other, do without.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -44,6 +45,14 @@ class GlobalPointer(nn.Module):
         self.classes, self.head_width, self.triangle = classes, head_width, triangle
         self.dense = nn.Linear(width, 2 * classes * head_width)
         self.rotary = Rotary(head_width) if rotary else None
+
+    @torch.no_grad()
+    def take_over(self, other: GlobalPointer, classes: Mapping[int, int]) -> None:
+        """Start from another pointer of the same sizes: ``classes`` says which of its classes each of ours was."""
+        ours, theirs = list(classes.keys()), list(classes.values())
+        for name in ("weight", "bias"):
+            mine, its = (getattr(p.dense, name).unflatten(0, (-1, 2 * p.head_width)) for p in (self, other))
+            mine[ours] = its[theirs]
 
     def forward(self, hidden_BLD: Tensor, usable_BL: Tensor) -> Tensor:
         """Scores, float32 [B, C, L, L]; the logarithm of the odds, so to say: above 0 means yes.
@@ -105,6 +114,15 @@ class EfficientGlobalPointer(nn.Module):
         self.dense = nn.Linear(width, 2 * head_width)
         self.kinds = KindLinear(2 * head_width, 2 * classes)
         self.rotary = Rotary(head_width) if rotary else None
+
+    @torch.no_grad()
+    def take_over(self, other: EfficientGlobalPointer, classes: Mapping[int, int]) -> None:
+        """Start from another pointer of the same sizes: ``classes`` says which of its classes each of ours was."""
+        self.dense.load_state_dict(other.dense.state_dict())
+        ours, theirs = list(classes.keys()), list(classes.values())
+        for name in ("weight", "bias"):
+            mine, its = (getattr(pointer.kinds, name).unflatten(0, (2, -1)) for pointer in (self, other))
+            mine[:, ours] = its[:, theirs]
 
     def parts(self, hidden_BLD: Tensor, usable_BL: Tensor) -> PointerParts:
         """The terms of the scores; arguments as of `forward`."""

@@ -22,10 +22,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ironwok.errors import CheckpointError, DataWarning, OutputError
+from ironwok.events.classes import TaskClasses
 from ironwok.events.formats import Problem
+from ironwok.events.loading import extraction_source, load_extraction_model
 from ironwok.events.schema import Schema
 from ironwok.files import writing
-from ironwok.models import DEFAULT_MODEL, GPLinkerModel, resolve_model
+from ironwok.models import DEFAULT_MODEL, GPLinkerConfig, GPLinkerModel
+from ironwok.models.loading import read_config
 from ironwok.text.inputs import longest_input
 from ironwok.text.tokenizer import load_tokenizer
 from ironwok.training.checkpoints import list_checkpoints
@@ -62,7 +65,9 @@ def train_extraction(
 
     train, dev: annotated texts in any format of `ironwok.events.formats`; without ``dev`` a tenth of the others is held
     out. schema: a schema, its file or bundled name; None infers it from ``train``.
-    model: the encoder to start from, by bundled name, folder or hub id.
+    model: the encoder to start from, by bundled name, folder or hub id; or a model for extraction, whose training goes
+        on: its pointers are kept for the types and roles that both schemas have, if they are of the kind and width that
+        ``settings`` ask for.
     teacher: a JSONL of annotations of unlabelled texts, or a model that annotates ``unlabelled`` first.
     resume: continue from the newest checkpoint at ``out``, if there is one; nothing but the device may have changed.
     curves: draw ``curves.png``; None draws it where matplotlib is installed.
@@ -94,7 +99,7 @@ def train_extraction(
     }
     torch.manual_seed(settings.seed)
     tokenizer = tokenizer_of(model)
-    network = GPLinkerModel.from_encoder(model, **corpus.classes.config(), **_sizes(settings))
+    network = _network(model, corpus.classes, settings)
     limit = longest_input(tokenizer, network.config.encoder)
     network.config.max_tokens = min(settings.max_tokens, limit)
     run = ExtractionRun(
@@ -117,6 +122,29 @@ def train_extraction(
     result = run.train()
     _draw(out, task, curves)
     return result
+
+
+def _network(model: str, classes: TaskClasses, settings: TrainSettings) -> GPLinkerModel:
+    """A model to train. Raises as loading one does."""
+    source = extraction_source(model)
+    network = GPLinkerModel.from_encoder(source, **classes.config(), **_sizes(settings))
+    released = Path(source).is_dir() and not (Path(source) / "config.json").is_file()  # an encoder of TensorFlow's
+    if released or not isinstance(read_config(source), GPLinkerConfig):
+        return network
+    trained, _, known = load_extraction_model(source, device="cpu", dtype="float32")
+    config = network.config
+    sizes = (config.pointer, config.head_width, config.link_head_width)
+    if known.task == classes.task and sizes == (
+        trained.config.pointer,
+        trained.config.head_width,
+        trained.config.link_head_width,
+    ):
+        network.take_over(
+            trained,
+            spans={i: known.numbers[one] for i, one in enumerate(classes.spans) if one in known.numbers},
+            links={i: known.links.index(one) for i, one in enumerate(classes.links) if one in known.links},
+        )
+    return network
 
 
 def _sizes(settings: TrainSettings) -> dict[str, Any]:
@@ -169,7 +197,7 @@ def tokenizer_of(model: str) -> PreTrainedTokenizerBase:
     """The tokenizer of an encoder, by bundled name, folder or hub id. Raises CheckpointError."""
     from transformers import AutoTokenizer
 
-    source = resolve_model(model)
+    source = extraction_source(model)
     if Path(source).is_dir() and (Path(source) / "tokenizer.json").exists():
         return load_tokenizer(source)
     try:
