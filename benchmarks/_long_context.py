@@ -125,22 +125,21 @@ def normalised(text: str) -> str:
 
 
 def answer_case(
-    answerer: Answerer, case: Case, methods: Sequence[str], settings: Settings, *, signs: bool = True
+    answerer: Answerer, case: Case, methods: Sequence[str], settings: Settings, *, without_gold: bool = False
 ) -> dict[str, Any]:
     """Every method's answer to one case.
 
     The contexts are read once, and every way to combine rows starts from these: that is exact, what stands before a
     question does not depend on what comes. ``seconds`` of a method hold what it would need alone: its reading, its
     question, its decoding; ``cpu_seconds`` the same of the processor, which other work cannot stretch; ``megabytes``
-    the keys and values at its widest. signs: also what tells whether the contexts settle the question.
+    the keys and values at its widest. Where the contexts were read for a method, the record says what that tells about
+    them; without_gold: also how the answer jumps between contexts where the right one is not among them.
     """
     run = _CaseRun(answerer, case, settings)
     record: dict[str, Any] = {"id": case.name, "contexts": len(case.contexts), "methods": {}}
     for method in methods:
         record["methods"][method] = run.answer(method)
-    if signs:
-        record |= run.signs()
-    return record
+    return record | run.signs(without_gold=without_gold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,16 +254,15 @@ class _CaseRun:
         followed = drawn if near is None else [near.parents[number] for number in drawn]
         return decoded, followed, max(prepared.rows.nbytes, ready.rows.nbytes)
 
-    def signs(self) -> dict[str, Any]:
-        """What the default way of answering says about the contexts, with the gold one and without it."""
-        lift = self.prepared.lift.tolist()
-        record: dict[str, Any] = {
-            "gold": self.case.gold,
-            "question_tokens": self.answerer.prompter.length(self.case.question),
-            "lift": [round(value, 3) for value in lift],
-            "jumps": round(jumps(self.closer[1]), 3),
-        }
-        if len(self.rows) > 1:
+    def signs(self, *, without_gold: bool) -> dict[str, Any]:
+        """What tells whether the contexts settle the question, as far as it was needed anyway."""
+        record: dict[str, Any] = {"gold": self.case.gold}
+        if "prepared" in self.__dict__ or without_gold:
+            record["question_tokens"] = self.answerer.prompter.length(self.case.question)
+            record["lift"] = [round(value, 3) for value in self.prepared.lift.tolist()]
+        if "closer" in self.__dict__ or without_gold:
+            record["jumps"] = round(jumps(self.closer[1]), 3)
+        if without_gold and len(self.rows) > 1:
             without = _kept(self.prepared.without(self.case.gold), self.settings)
             parts = [part for part in self.parts if part.context != self.case.gold]
             record["jumps_without_gold"] = round(jumps(self._closer(without, parts)[1]), 3)

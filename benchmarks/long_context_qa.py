@@ -35,7 +35,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS), metavar="M", help="only these")
     parser.add_argument("--keep-in", type=Path, metavar="FILE", help="JSON Lines of what is done; goes on from it")
     parser.add_argument("--done", action="store_true", help="only what is in --keep-in already")
-    parser.add_argument("--no-signs", action="store_true", help="without what tells whether the contexts settle it")
+    parser.add_argument(
+        "--without-gold",
+        type=int,
+        default=1,
+        metavar="N",
+        help="answer every Nth case also without the right context, for the signs of doubt; 0 for none",
+    )
     parser.add_argument("--max-tokens", type=int, default=Settings().max_tokens, help="longest answer")
     parser.add_argument("--beta", type=float, default=Settings().beta)
     parser.add_argument("--eta", type=float, default=Settings().eta)
@@ -84,16 +90,18 @@ def run(options: argparse.Namespace) -> None:
     if options.done:
         cases = [case for case in cases if case.name in done]
         options.method = []
-    signs = not (options.no_signs or options.done)
-    missing = [
-        case for case in cases if absent(done.get(case.name), options.method) or unsigned(done, case.name, signs)
-    ]
+    again = (
+        set() if options.done or not options.without_gold else {case.name for case in cases[:: options.without_gold]}
+    )
+    again -= {name for name, record in done.items() if "jumps_without_gold" in record}
+    again -= {case.name for case in cases if len(case.contexts) == 1}
+    missing = [case for case in cases if absent(done.get(case.name), options.method) or case.name in again]
     answerer = Answerer(options.model, dtype=options.dtype) if missing else None
     with progress_bar("cases", total=len(missing), shown=sys.stderr.isatty()) as advance:
         for case in missing:
             assert answerer is not None
             methods = absent(done.get(case.name), options.method)
-            record = answer_case(answerer, case, methods, settings, signs=unsigned(done, case.name, signs))
+            record = answer_case(answerer, case, methods, settings, without_gold=case.name in again)
             if log is not None:
                 log.append([record])
             done[case.name] = joined(done.get(case.name), record)
@@ -106,11 +114,6 @@ def run(options: argparse.Namespace) -> None:
 def absent(record: dict[str, Any] | None, methods: list[str]) -> list[str]:
     """The methods that have not answered a case yet."""
     return [method for method in methods if record is None or method not in record["methods"]]
-
-
-def unsigned(done: dict[str, dict[str, Any]], name: str, wanted: bool) -> bool:
-    """Whether the signs of doubt of a case are wanted and not there yet."""
-    return wanted and "lift" not in done.get(name, {})
 
 
 def joined(earlier: dict[str, Any] | None, later: dict[str, Any]) -> dict[str, Any]:
@@ -233,10 +236,11 @@ def routing(records: list[dict[str, Any]]) -> dict[str, Any]:
     ]
     if without:
         found["auc_answerable_by_distance_to_second"] = round(auc(ahead, without), 3)
-    jumped = [record["jumps_without_gold"] for record in several if "jumps_without_gold" in record]
+    jumped = [record for record in several if "jumps_without_gold" in record]
     if jumped:
-        found["jumps_answerable"] = round(mean(record["jumps"] for record in several), 3)
-        found["jumps_unanswerable"] = round(mean(jumped), 3)
+        found["cases_also_without_gold"] = len(jumped)
+        found["jumps_answerable"] = round(mean(record["jumps"] for record in jumped), 3)
+        found["jumps_unanswerable"] = round(mean(record["jumps_without_gold"] for record in jumped), 3)
     return found
 
 

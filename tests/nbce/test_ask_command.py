@@ -125,6 +125,17 @@ def test_chinese_gets_a_plain_warning(run, notes):
     assert "this model hardly knows Chinese" in " ".join(err.split())
 
 
+def test_the_help_page_says_the_defaults_in_force(capsys):
+    from ironwok.cli.ask import DEFAULTS
+    from ironwok.nbce import Settings
+    from ironwok.nbce.answerer import DEFAULT_WINDOW
+
+    settings = Settings()
+    assert {name: getattr(settings, name, DEFAULT_WINDOW) for name in DEFAULTS} == DEFAULTS
+    assert main(["ask", "--help"]) == 0
+    assert "(default: 0.25)" in capsys.readouterr().out
+
+
 def test_without_files_there_is_no_answer(run, tmp_path):
     code, _, err = run(QUESTION, tmp_path / "nowhere")
     assert code == 1

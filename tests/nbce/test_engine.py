@@ -120,6 +120,16 @@ def test_chunks_are_bounded_and_complete():
         assert len(chunk) == 1 or len(chunk) * max(lengths[number] for number in chunk) <= 100
 
 
+def test_long_rows_are_not_read_with_short_ones():
+    lengths = [300, 290, 280, 270, 60, 50, 40, 310]
+    found = list(chunks(lengths, chunk_tokens=4096))
+    assert found == [[7, 0, 1, 2, 3], [4, 5, 6]]
+    padded = sum(len(chunk) * max(lengths[number] for number in chunk) for chunk in found)
+    assert padded < 1.1 * sum(lengths)
+    # few tokens are read at once, however uneven: another chunk would cost more than the padding
+    assert list(chunks([60, 20, 10], chunk_tokens=4096)) == [[0, 1, 2]]
+
+
 def test_parallel_windows_see_each_other_only_through_what_follows():
     """Attention over rows laid side by side, against the same attention with an explicit mask and positions."""
     model = make_model("grouped")

@@ -9,6 +9,9 @@ import typer
 
 from ironwok.cli.language import t
 
+# Said on the help page, which may not import torch; a test holds these to `ironwok.nbce.Settings`.
+DEFAULTS = {"beta": 0.25, "eta": 0.1, "route": 0.1, "keep": 4, "closer": 2, "window": 320, "max_tokens": 64}
+
 
 def about() -> str:
     return t(
@@ -60,8 +63,9 @@ def ask(
             "-m",
             metavar="NAME",
             help=t(
-                en="A causal language model: smollm2, a folder, or a hub id.",
-                zh="因果语言模型：smollm2、文件夹或 hub 上的名字。",
+                en="A causal language model: smollm2 (English only), a folder, or a hub id. For Chinese for example "
+                "Qwen/Qwen2.5-0.5B-Instruct.",
+                zh="因果语言模型：smollm2（只懂英文）、文件夹或 hub 上的名字；中文例如 Qwen/Qwen2.5-0.5B-Instruct。",
             ),
         ),
     ] = "smollm2",
@@ -81,6 +85,7 @@ def ask(
         typer.Option(
             "--beta",
             metavar="≥-1",
+            show_default=str(DEFAULTS["beta"]),
             help=t(
                 en="How much of what the model says without any passage is taken away.",
                 zh="减去多少“没有任何段落时模型会说的话”。",
@@ -92,6 +97,7 @@ def ask(
         typer.Option(
             "--eta",
             metavar="≥0",
+            show_default=str(DEFAULTS["eta"]),
             help=t(en="Reluctance to change the passage between words.", zh="词与词之间换段落的惯性。"),
         ),
     ] = None,
@@ -100,6 +106,7 @@ def ask(
         typer.Option(
             "--route",
             metavar="≥0",
+            show_default=str(DEFAULTS["route"]),
             help=t(
                 en="Weight of how well a passage explains the question; 0 is NBCE as published.",
                 zh="段落对问题的解释程度所占的权重；0 即论文中的 NBCE。",
@@ -111,10 +118,11 @@ def ask(
         typer.Option(
             "--keep",
             metavar="N",
+            show_default=str(DEFAULTS["keep"]),
             min=0,
             help=t(
-                en="How many passages are followed to the end at most; 0 for all.",
-                zh="最多跟随几段直到答完；0 表示全部。",
+                en="How many passages are followed to the end at most; 0 for all, as with --route 0, mean and max.",
+                zh="最多跟随几段直到答完；0 表示全部；用 --route 0、mean、max 时也是全部。",
             ),
         ),
     ] = None,
@@ -123,6 +131,7 @@ def ask(
         typer.Option(
             "--closer",
             metavar="N",
+            show_default=str(DEFAULTS["closer"]),
             min=0,
             help=t(
                 en="Read the passages that were kept again, N sentences at a time; 0 for not.",
@@ -133,7 +142,14 @@ def ask(
     window: Annotated[
         int | None,
         typer.Option(
-            "--window", metavar="N", min=1, help=t(en="Longest passage, in tokens.", zh="一段最多多少个 token。")
+            "--window",
+            metavar="N",
+            min=1,
+            show_default=str(DEFAULTS["window"]),
+            help=t(
+                en="Longest passage, in tokens; less where the model takes less.",
+                zh="一段最多多少个 token；模型容不下时自动减少。",
+            ),
         ),
     ] = None,
     ordered: Annotated[
@@ -155,11 +171,25 @@ def ask(
         ),
     ] = 0.0,
     seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help=t(en="Of the draw, with --temperature.", zh="随机种子。"))
+        int,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            help=t(
+                en="Of the draw, with --temperature: the same seed gives the same answer.",
+                zh="随机种子，配合 --temperature；种子相同则答案相同。",
+            ),
+        ),
     ] = 0,
     max_tokens: Annotated[
         int | None,
-        typer.Option("--max-tokens", metavar="N", min=1, help=t(en="Longest answer.", zh="答案最多多少个 token。")),
+        typer.Option(
+            "--max-tokens",
+            metavar="N",
+            min=1,
+            show_default=str(DEFAULTS["max_tokens"]),
+            help=t(en="Longest answer, in tokens.", zh="答案最多多少个 token。"),
+        ),
     ] = None,
     json_lines: Annotated[
         bool,

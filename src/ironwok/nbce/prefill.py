@@ -58,14 +58,26 @@ class Prepared:
         return Prepared(rest.rows, renumbered, self.lift[keep], rest.log_p)
 
 
+# A chunk of so many tokens keeps the processor busy; a fuller one is not worth padding short rows for.
+_ENOUGH_TOKENS = 512
+_PADDED = 0.8  # a row shorter than this share of the chunk's longest opens the next chunk then
+
+
 def chunks(lengths: Sequence[int], *, chunk_tokens: int) -> Iterator[list[int]]:
-    """Numbers of rows to read together, the longest first: at most ``chunk_tokens`` with padding, at least one row."""
+    """Numbers of rows to read together, the longest first: at most ``chunk_tokens`` with padding, at least one row.
+
+    Rows of one chunk are of similar length: padding costs as much as text.
+    """
     order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
     chunk: list[int] = []
     for number in order:
-        if chunk and (len(chunk) + 1) * lengths[chunk[0]] > chunk_tokens:
-            yield chunk
-            chunk = []
+        if chunk:
+            longest = lengths[chunk[0]]
+            full = (len(chunk) + 1) * longest > chunk_tokens
+            uneven = len(chunk) * longest >= _ENOUGH_TOKENS and lengths[number] < _PADDED * longest
+            if full or uneven:
+                yield chunk
+                chunk = []
         chunk.append(number)
     if chunk:
         yield chunk
