@@ -35,8 +35,11 @@ def test_a_folder_gives_model_and_tokenizer(folder):
 
 
 def test_what_is_not_there_is_named(tmp_path):
-    with pytest.raises(ModelNotFoundError, match="no/such/model"):
+    with pytest.raises(ModelNotFoundError, match=r"no/such/model.*causal language model: 'smollm2'.*'Qwen/") as caught:
         load_causal("no/such/model")
+    assert "ironwok-small" not in str(caught.value)  # an encoder is no way out
+    with pytest.raises(ModelNotFoundError, match=r"there is no folder '.*nowhere'; answers need a causal"):
+        load_causal(tmp_path / "nowhere")
 
 
 def test_encoders_are_no_causal_models(tmp_path):

@@ -123,6 +123,7 @@ def test_chinese_gets_a_plain_warning(run, notes):
     code, _, err = run("渡轮几点开？", notes)
     assert code == 0
     assert "this model hardly knows Chinese" in " ".join(err.split())
+    assert "这个模型几乎不懂中文" in "".join(err.split())
 
 
 def test_the_help_page_says_the_defaults_in_force(capsys):
@@ -136,6 +137,13 @@ def test_the_help_page_says_the_defaults_in_force(capsys):
     assert "(default: 0.25)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("questions", [["  "], ["Fine?", "-q", ""]])
+def test_a_question_without_text_is_refused_before_files_are_read(run, tmp_path, questions):
+    code, _, err = run(questions[0], tmp_path / "nowhere", *questions[1:])
+    assert code == 1
+    assert "a question holds no text" in err
+
+
 def test_without_files_there_is_no_answer(run, tmp_path):
     code, _, err = run(QUESTION, tmp_path / "nowhere")
     assert code == 1
@@ -145,5 +153,5 @@ def test_without_files_there_is_no_answer(run, tmp_path):
 def test_an_encoder_is_no_model_for_answers(notes, capsys):
     assert main(["ask", QUESTION, str(notes), "--model", "ironwok-small"]) == 1
     error = " ".join(capsys.readouterr().err.split())
-    assert "not a causal language model" in error
+    assert "error: ironwok-small is a 'roformer_v2' model, not a causal language model" in error
     assert "smollm2" in error

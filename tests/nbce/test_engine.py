@@ -39,6 +39,34 @@ def test_rows_of_any_length_are_read_as_if_alone(any_model):
     torch.testing.assert_close(other[1], alone(any_model, [*ROWS[1], 60])[-1], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [
+        ("Qwen3", {"head_dim": 8}),
+        ("Gemma2", {"head_dim": 8, "sliding_window": 16}),
+        ("Phi3", {}),
+        ("GPTNeoX", {}),
+        ("Bloom", {"n_head": 4, "n_layer": 2}),  # no positions: distances are biases
+        ("OPT", {"ffn_dim": 64, "word_embed_proj_dim": 32}),  # positions with an offset
+    ],
+)
+def test_other_families_read_padded_rows_as_the_model_reads_each(family, options):
+    import transformers
+
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    shape |= {"num_key_value_heads": 2, "vocab_size": 259, "max_position_embeddings": 256, "pad_token_id": 2}
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{family}Config")(**(shape | options))
+    model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
+    engine = Engine(model)
+    rows, _ = engine.read(ROWS)
+    _, log_p = engine.extend(rows.select([3, 1]), [42, 43])
+    for found, row in zip(log_p, (ROWS[3], ROWS[1]), strict=True):
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([[*row, 42, 43]])).logits[0, -1]
+        torch.testing.assert_close(found, logits.log_softmax(-1), atol=1e-4, rtol=1e-4)
+
+
 def test_rows_dropped_and_joined_go_on_as_before(any_model):
     engine = Engine(any_model)
     first, _ = engine.read(ROWS[:2])

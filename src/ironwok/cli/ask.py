@@ -242,7 +242,11 @@ def ask(
 ) -> None:
     import sys
 
+    from ironwok.errors import InputError
+
     questions = [question, *(also or [])]
+    if not all(one.strip() for one in questions):  # before any file is read
+        raise InputError(t(en="a question holds no text: ask something", zh="有一个问题是空的：请写出要问的内容"))
     given: dict[str, Any] = {"beta": beta, "eta": eta, "route": route, "max_tokens": max_tokens, "closer": closer}
     given = {name: value for name, value in given.items() if value is not None}
     contexts = _contexts(paths, text_field=text_field, encoding=encoding)

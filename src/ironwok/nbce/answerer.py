@@ -245,9 +245,11 @@ class Answerer:
         spelled = tokens_per_han(self.tokenizer, chinese)
         if spelled > _SPELLED:
             warnings.warn(
+                # whoever has Chinese texts may read no English
                 f"this model hardly knows Chinese (its vocabulary spells a character in {spelled:.1f} pieces): expect "
                 "no usable answers to Chinese questions or from Chinese texts; name a model that was trained on "
-                "Chinese with --model, such as Qwen/Qwen2.5-0.5B-Instruct",
+                "Chinese with --model, such as Qwen/Qwen2.5-0.5B-Instruct. 这个模型几乎不懂中文，对中文的问题和资料"
+                "给不出可用的答案；请用 --model 指定学过中文的模型，例如 Qwen/Qwen2.5-0.5B-Instruct。",
                 LanguageWarning,
                 stacklevel=3,
             )

