@@ -82,8 +82,9 @@ def compare(options: argparse.Namespace) -> None:
             for name in ("reading", "writing", "peak_megabytes")
         }
         if high > low:
-            exponent = math.log(last["writing"] / first["writing"]) / math.log(high / low)
-            growth[method]["writing_exponent"] = round(exponent, 2)
+            for name in ("reading", "writing"):  # 0: the same for any number of contexts, 1: in proportion to it
+                exponent = math.log(last[name] / first[name]) / math.log(high / low)
+                growth[method][f"{name}_exponent"] = round(exponent, 2)
         notes.append(f"{method}: {growth[method]}")
     ours, published = found["routed"][high], found["published"][high]
     ratios = {
