@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,50 +84,84 @@ def events_of(spans: Sequence[tuple[int, Span]], classes: TaskClasses) -> tuple[
     )
 
 
-def train_tagger(
-    encoder: str,
-    texts: Sequence[AnnotatedText],
-    classes: TaskClasses,
-    tokenizer: Any,
-    settings: TrainSettings,
-    *,
-    steps: int,
-) -> Tagger:
+class TaggerRun:
     """The same batches, rates, running mean of weights and number format as GPLinker is trained with."""
-    torch.manual_seed(settings.seed)
-    model = Tagger(load_model(encoder, head="base"), len(classes.spans))
-    examples: list[Example] = make_examples(texts, classes, tokenizer, max_tokens=settings.max_tokens)[0]
-    batches = Batches(
-        examples, tokenizer, batch_tokens=settings.batch_tokens, batch_size=settings.batch_size, seed=settings.seed
-    )
-    groups = [
-        {"params": list(model.encoder.parameters()), "lr": settings.learning_rate},
-        {"params": list(model.label.parameters()), "lr": settings.head_learning_rate},
-    ]
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: settings.share(min(step, steps - 1), steps))
-    mean = copy.deepcopy(model)
-    epoch = number = 0
-    model.train()
-    for step in range(steps):
-        if number >= batches.count(epoch):
-            epoch, number = epoch + 1, 0
-        batch = batches.batch(epoch, number)
-        number += 1
+
+    def __init__(
+        self,
+        encoder: str,
+        texts: Sequence[AnnotatedText],
+        classes: TaskClasses,
+        tokenizer: Any,
+        settings: TrainSettings,
+        *,
+        steps: int,
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings, self.steps = settings, steps
+        self.model = Tagger(load_model(encoder, head="base"), len(classes.spans))
+        self.mean = copy.deepcopy(self.model)
+        examples: list[Example] = make_examples(texts, classes, tokenizer, max_tokens=settings.max_tokens)[0]
+        self.batches = Batches(
+            examples, tokenizer, batch_tokens=settings.batch_tokens, batch_size=settings.batch_size, seed=settings.seed
+        )
+        groups = [
+            {"params": list(self.model.encoder.parameters()), "lr": settings.learning_rate},
+            {"params": list(self.model.label.parameters()), "lr": settings.head_learning_rate},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=settings.weight_decay)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: settings.share(min(step, steps - 1), steps)
+        )
+        self.step = self.epoch = self.number = 0
+
+    def train(self, kept: Path) -> Tagger:
+        """All steps; every minute what is needed to go on is written to ``kept``, and read from there at the start."""
+        if kept.exists():
+            self._restore(torch.load(kept, weights_only=True))
+        self.model.train()
+        saved = time.perf_counter()
+        while self.step < self.steps:
+            self._train_step()
+            now = time.perf_counter()
+            if now - saved > 60 or self.step == self.steps:
+                saved = now
+                building = kept.with_suffix(".building")
+                torch.save(self._state(), building)
+                building.replace(kept)
+        return self.mean.eval()
+
+    def _train_step(self) -> None:
+        settings = self.settings
+        if self.number >= self.batches.count(self.epoch):
+            self.epoch, self.number = self.epoch + 1, 0
+        batch = self.batches.batch(self.epoch, self.number)
+        self.number += 1
+        torch.manual_seed(int(np.random.SeedSequence((settings.seed, 1, self.step)).generate_state(1)[0]))
         inputs = {name: torch.from_numpy(array) for name, array in batch.inputs.items()}
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.precision != "fp32"):
-            scores = model(**inputs)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.precision == "bf16"):
+            scores = self.model(**inputs)
         loss = F.cross_entropy(scores.float().flatten(0, 1), torch.from_numpy(labels_of(batch)).flatten())
-        optimizer.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-        optimizer.step()
-        schedule.step()
+        nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
+        self.optimizer.step()
+        self.schedule.step()
+        self.step += 1
+        keep = min(settings.ema, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
-            keep = min(settings.ema, (step + 1) / (step + 10))
-            for old, new in zip(mean.parameters(), model.parameters(), strict=True):
+            for old, new in zip(self.mean.parameters(), self.model.parameters(), strict=True):
                 old.lerp_(new, 1.0 - keep)
-    return mean.eval()
+
+    def _state(self) -> dict[str, Any]:
+        parts = {name: getattr(self, name).state_dict() for name in ("model", "mean", "optimizer", "schedule")}
+        return parts | {name: getattr(self, name) for name in ("step", "epoch", "number")}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        for name in ("model", "mean", "optimizer", "schedule"):
+            getattr(self, name).load_state_dict(state[name])
+        for name in ("step", "epoch", "number"):
+            setattr(self, name, state[name])
 
 
 def tag(

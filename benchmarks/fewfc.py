@@ -1,6 +1,6 @@
 """Event extraction on FewFC: GPLinker on our encoder beside a tagger and beside GPLinker on random weights.
 
-    python benchmarks/fewfc.py --data DIR [--test FILE] [--model DIR] [--epochs 4] [--limit N] [--encoder NAME]
+    python benchmarks/fewfc.py --data DIR --keep-in DIR [--test FILE] [--model DIR] [--epochs 4] [--encoder NAME]
 
 DIR holds ``train.jsonl`` and ``dev.jsonl`` (also packed) in the format of DuEE and ``schema.json``; FewFC is at
 github.com/TimeBurningFish/FewFC, split as CasEE splits it. Scored is dev, or --test FILE. Three models are trained in
@@ -15,14 +15,15 @@ tenth chooses the thresholds of GPLinker, so that nothing is chosen by the score
 model too, such as the bundled one (a name will do), which may have been chosen by them. All figures are F1 in percent:
 an event is exact when type, trigger and all arguments are right; triggers and arguments as CasEE counts them.
 Published, on its test split, which we do not have: CasEE's log with bert-base-chinese (102M parameters), triggers 89.1
-and 79.8, arguments 73.9 and 71.9. Prints a table, then one line of JSON.
+and 79.8, arguments 73.9 and 71.9. --keep-in holds the three runs: a benchmark that was killed goes on where it was, one
+that was finished only scores. Prints a table, then one line of JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import tempfile
-import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -30,16 +31,18 @@ from typing import Any
 
 import torch
 
-from _fewfc import tag, train_tagger
+from _fewfc import TaggerRun, tag
 from _table import finish, show
 from ironwok.events import DecodingOptions, load_extractor, load_schema
 from ironwok.events.annotations import AnnotatedText
 from ironwok.events.classes import TaskClasses
 from ironwok.events.formats import read_annotations, write_annotations
 from ironwok.events.metrics import EventScores, score_events
+from ironwok.models.devices import pick_device, pick_dtype
 from ironwok.models.loading import quiet
 from ironwok.training.extraction.settings import load_settings
 from ironwok.training.extraction.train import tokenizer_of, train_extraction
+from ironwok.training.progress import Silent
 
 ENCODER = "ironwok-small"
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "extraction" / "finance.toml"
@@ -94,6 +97,7 @@ def main() -> None:
     parser.add_argument("--model", help="score this finished model too")
     parser.add_argument("--encoder", default=ENCODER)
     parser.add_argument("--epochs", type=float, default=4.0)
+    parser.add_argument("--keep-in", type=Path, help="folder of the runs, to go on with after a kill")
     parser.add_argument("--limit", type=int, help="train on so many texts only")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int)
@@ -106,11 +110,11 @@ def main() -> None:
     scored = list(read_annotations(choices.test or find(choices.data, "dev"), schema=schema))
     rows, figures = [], {}
 
-    def add(name: str, scores: EventScores, seconds: float | None = None) -> None:
+    def add(name: str, scores: EventScores, steps: int | None = None) -> None:
         rows.append(row(name, scores))
         figures[name] = {column: round(100 * getattr(scores, column).f1, 2) for column in COLUMNS}
-        if seconds is not None:
-            figures[name]["training_seconds"] = round(seconds)
+        if steps is not None:
+            figures[name]["steps"] = steps
 
     if choices.model:
         add(f"given model {choices.model}", scores_of(choices.model, scored))
@@ -128,10 +132,12 @@ def main() -> None:
 
 def _train_all(choices: argparse.Namespace, schema: Any, scored: list[AnnotatedText], add: Any) -> None:
     settings = load_settings(RECIPE, epochs=choices.epochs, seed=choices.seed)
+    precision = "bf16" if pick_dtype("auto", pick_device(None)) == torch.bfloat16 else "fp32"
     # one evaluation, at the end: with it the last model is kept, whatever it scores
-    settings = replace(settings, patience=0, min_steps=0, evaluations=1)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+    settings = replace(settings, patience=0, min_steps=0, evaluations=1, precision=precision)
+    with contextlib.ExitStack() as stack:
+        folder = choices.keep_in or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
         texts = list(read_annotations(find(choices.data, "train"), schema=schema))[: choices.limit]
         held_out = texts[::10]
         texts = [text for number, text in enumerate(texts) if number % 10]
@@ -140,8 +146,7 @@ def _train_all(choices: argparse.Namespace, schema: Any, scored: list[AnnotatedT
         random = random_encoder(choices.encoder, folder / "random", choices.seed)
         steps = 0
         for name, encoder in (("GPLinker", choices.encoder), ("GPLinker, random encoder", random)):
-            began = time.perf_counter()
-            out = folder / name.replace(" ", "-")
+            out = folder / name.replace(", ", "-").replace(" ", "-")
             result = train_extraction(
                 "events",
                 train=folder / "train.jsonl",
@@ -150,16 +155,30 @@ def _train_all(choices: argparse.Namespace, schema: Any, scored: list[AnnotatedT
                 schema=schema,
                 model=encoder,
                 settings=settings,
+                resume=True,
                 curves=False,
+                progress=Told(name),
             )
+            if not result.finished:
+                raise SystemExit(f"stopped at step {result.step} of {name}: the same command goes on")
             steps = result.step
-            add(name, scores_of(out, scored), time.perf_counter() - began)
-        began = time.perf_counter()
+            add(name, scores_of(out, scored), steps)
         classes, tokenizer = TaskClasses.of("events", schema), tokenizer_of(choices.encoder)
-        tagger = train_tagger(choices.encoder, texts, classes, tokenizer, settings, steps=steps)
-        seconds = time.perf_counter() - began
+        run = TaggerRun(choices.encoder, texts, classes, tokenizer, settings, steps=steps)
+        tagger = run.train(folder / "tagger.pt")
         found = tag(tagger, [text.text for text in scored], classes, tokenizer, max_tokens=settings.max_tokens)
-        add("tagger, one event a type", score_events(found, [text.events for text in scored]), seconds)
+        add("tagger, one event a type", score_events(found, [text.events for text in scored]), steps)
+
+
+class Told(Silent):
+    """A line every hundred steps."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def stepped(self, step: int, *, total: int, tokens_per_second: float, metrics: dict[str, float]) -> None:
+        if step % 100 == 0:
+            print(f"{self.name}: step {step} of {total}, loss {metrics['loss']:.2f}", flush=True)
 
 
 if __name__ == "__main__":
