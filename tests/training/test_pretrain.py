@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -28,6 +29,7 @@ from ironwok.errors import (
 from ironwok.models import RoFormerV2ForPreTraining
 from ironwok.text.tokenizer import load_tokenizer
 from ironwok.training import run as run_module
+from ironwok.training.corpus import TOKEN_BITS
 from ironwok.training.pretrain import PretrainResult, pretrain
 from ironwok.training.stopping import stop_on_signals
 
@@ -416,6 +418,25 @@ def test_a_run_starts_from_a_model(run, whole, tmp_path):
     run("second", initial=first, optimizer=still)
     start, end = weights_of(first), weights_of(tmp_path / "second" / "model")
     assert all(torch.allclose(start[name], end[name], atol=1e-6) for name in start)
+
+
+def test_a_simpler_pooler_grows(run, store, tmp_path):
+    still = {"steps": 1, "muon_lr": 1e-9, "adamw_lr": 1e-9, "weight_decay": 0.0}
+    first = run("first", model={"pooling": "segments"}).folder
+    run("second", initial=first, model={"pooling": "matches"}, optimizer=still)
+    start, end = weights_of(first), weights_of(tmp_path / "second" / "model")
+    assert all(torch.allclose(start[name], end[name], atol=1e-6) for name in start)
+    assert sorted(end.keys() - start.keys()) == ["roformer.pooler.matches.weight", "roformer.pooler.salience"]
+    assert end["roformer.pooler.matches.weight"].abs().max() < 1e-6
+    salience = end["roformer.pooler.salience"]
+    tokens = np.bincount(store.tokens & TOKEN_BITS, minlength=len(salience))
+    by_count = [number for number in np.argsort(tokens) if tokens[number]]
+    assert salience[by_count[-1]] < salience[by_count[0]], "a frequent word tells more than a rare one"
+    assert salience.argmin() in load_tokenizer(first).all_special_ids
+    with pytest.raises(CheckpointError, match="has pooling matches, the recipe segments"):
+        run("third", initial=tmp_path / "second" / "model", model={"pooling": "segments"})
+    with pytest.raises(CheckpointError, match="has pooling first, the recipe matches"):
+        run("fourth", initial=run("plain", model={"pooling": "first"}).folder, model={"pooling": "matches"})
 
 
 def test_a_model_that_does_not_fit_is_no_start(run, whole, tmp_path):

@@ -8,7 +8,7 @@ from ironwok.errors import ConfigError
 from ironwok.nn.block import ACTIVATIONS
 from ironwok.nn.config import TransformerConfig
 
-POOLINGS = ("first", "segments")
+POOLINGS = ("first", "segments", "matches")
 
 
 class RoFormerV2Config(PreTrainedConfig):
@@ -20,7 +20,8 @@ class RoFormerV2Config(PreTrainedConfig):
     initializer_gain: factor on the standard deviations of the initialisation, N^(-1/2) where None.
     branch_scale: alpha of the warm-up, ``x <- Norm(x + alpha F(x))``; 1.0 but in checkpoints taken during it.
     pooling: what sums a sequence up for the heads that judge it as a whole: "first" (the first token, as in BERT) or
-        "segments" (the first token, and both segments compared).
+        "segments" (the first token, and both segments compared) or "matches" (these, and the words that both share,
+        by how telling each word is).
     next_sentence_weight: weight of the next-sentence loss beside the masked-LM loss.
 
     Raises ConfigError where two values contradict each other.

@@ -25,6 +25,7 @@ from transformers.utils.generic import ModelOutput
 
 from ironwok.errors import InputError
 from ironwok.models.configuration import RoFormerV2Config
+from ironwok.models.poolers import POOLERS, RoFormerV2MatchPooler
 from ironwok.nn import masks
 from ironwok.nn.block import Residual
 from ironwok.nn.initialization import default_gain, fresh_values
@@ -57,82 +58,6 @@ class RoFormerV2Embeddings(nn.Module):
         return self.norm(self.dropout(words_BLD + segments_BLD))
 
 
-class RoFormerV2Pooler(nn.Module):
-    """tanh of a projection of the first token, [B, D]."""
-
-    def __init__(self, config: RoFormerV2Config) -> None:
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size, bias=config.use_bias)
-
-    def forward(
-        self, hidden_BLD: Tensor, words_BLD: Tensor, token_type_ids: Tensor | None, real_BL: Tensor | None
-    ) -> Tensor:
-        return torch.tanh(self.dense(hidden_BLD[:, 0]))
-
-
-class RoFormerV2SegmentPooler(nn.Module):
-    """Both segments compared, in what they mean and in the words they share, [B, D].
-
-    tanh of a projection of [first; a; b; a * b; |a - b|; c * d] and of three similarities. a and b are means of the
-    segments' hidden states, c and d of their word embeddings, each weighted by a learnt score per token and brought to
-    a root mean square of 1. The similarities are the cosine of c and d and, from either side, the mean of each word's
-    greatest cosine with a word of the other side (late interaction: Khattab and Zaharia, arXiv 2004.12832).
-
-    Whether two pieces of text belong together shows in these from the first steps on; [CLS] alone has to learn first to
-    compare words across segments (docs/log.md). A segment without tokens is zero.
-    """
-
-    SIMILARITY_SCALE = 5.0  # cosines differ by a tenth or so, the other inputs by about 1
-
-    def __init__(self, config: RoFormerV2Config) -> None:
-        super().__init__()
-        self.score = nn.Linear(config.hidden_size, 1, bias=False)
-        self.word_score = nn.Linear(config.hidden_size, 1, bias=False)
-        self.dense = nn.Linear(6 * config.hidden_size, config.hidden_size, bias=config.use_bias)
-        self.similarity = nn.Linear(3, config.hidden_size, bias=False)
-
-    def forward(
-        self, hidden_BLD: Tensor, words_BLD: Tensor, token_type_ids: Tensor | None, real_BL: Tensor | None
-    ) -> Tensor:
-        batch, length, width = hidden_BLD.shape
-        if token_type_ids is None:
-            token_type_ids = torch.zeros((batch, length), dtype=torch.long, device=hidden_BLD.device)
-        usable_BL = torch.ones_like(token_type_ids, dtype=torch.bool) if real_BL is None else real_BL
-        usable_BL = usable_BL & (torch.arange(length, device=hidden_BLD.device) > 0)
-        dtype = self.dense.weight.dtype  # cosines and means are taken in float32, whatever the weights are in
-        unit_BLD = F.normalize(words_BLD.float(), dim=-1)
-        score_BL = self.score(hidden_BLD).squeeze(-1).float()
-        word_score_BL = self.word_score((unit_BLD * width**0.5).to(dtype)).squeeze(-1).float()
-        inside = [usable_BL & (token_type_ids == number) for number in (0, 1)]
-        word_weights = [_weights(word_score_BL, inside_BL) for inside_BL in inside]
-        a_BD, b_BD = (_mean(_weights(score_BL, inside_BL), hidden_BLD) for inside_BL in inside)
-        c_BD, d_BD = (_mean(weights_BL, unit_BLD) for weights_BL in word_weights)
-        cosine_BLL = unit_BLD @ unit_BLD.mT
-        similarities = [(c_BD * d_BD).mean(dim=-1)]
-        for weights_BL, other_BL in zip(word_weights, reversed(inside), strict=True):
-            nearest_BL = cosine_BLL.float().masked_fill(~other_BL[:, None, :], -1.0).amax(dim=-1)
-            similarities.append((weights_BL * nearest_BL).sum(dim=-1))
-        similarity_B3 = torch.stack(similarities, dim=-1) * self.SIMILARITY_SCALE
-        features = torch.cat(
-            [hidden_BLD[:, 0].float(), a_BD, b_BD, a_BD * b_BD, (a_BD - b_BD).abs(), c_BD * d_BD], dim=-1
-        )
-        return torch.tanh(self.dense(features.to(dtype)) + self.similarity(similarity_B3.to(dtype)))
-
-
-def _weights(score_BL: Tensor, inside_BL: Tensor) -> Tensor:
-    """Softmax of the scores inside a segment, [B, L]; all zero for a segment without tokens."""
-    return torch.softmax(score_BL.masked_fill(~inside_BL, -1e4), dim=-1) * inside_BL
-
-
-def _mean(weights_BL: Tensor, states_BLD: Tensor) -> Tensor:
-    """Weighted mean at a root mean square of 1, float32 [B, D]."""
-    mean_BD = torch.einsum("bl,bld->bd", weights_BL, states_BLD.float())
-    return F.normalize(mean_BD, dim=-1) * states_BLD.shape[-1] ** 0.5
-
-
-_POOLERS = {"first": RoFormerV2Pooler, "segments": RoFormerV2SegmentPooler}
-
-
 class RoFormerV2PreTrainedModel(PreTrainedModel):
     """Initialisation, loading and saving, common to all RoFormerV2 classes."""
 
@@ -156,6 +81,14 @@ class RoFormerV2PreTrainedModel(PreTrainedModel):
         for parameter, value in fresh_values(module, gain=gain):
             init.copy_(parameter, value)
 
+    def resize_token_embeddings(self, *args, **kwargs) -> nn.Embedding:
+        """As in `PreTrainedModel`; a pooler that weighs words gives new ones the weight of the average word."""
+        embeddings = super().resize_token_embeddings(*args, **kwargs)
+        for module in self.modules():
+            if isinstance(module, RoFormerV2MatchPooler):
+                module.resize(embeddings.num_embeddings)
+        return embeddings
+
     def set_branch_scale(self, alpha: float) -> None:
         """Set the alpha of the warm-up, ``x <- Norm(x + alpha F(x))``, for all layers; saved with the configuration."""
         self.config.branch_scale = float(alpha)
@@ -172,7 +105,7 @@ class RoFormerV2Model(RoFormerV2PreTrainedModel):
         self.embeddings = RoFormerV2Embeddings(config)
         kernel = {"eager": "eager"}.get(config._attn_implementation or "sdpa", "auto")
         self.encoder = Stack(config.transformer(), length=config.max_position_embeddings, kernel=kernel)
-        self.pooler = _POOLERS[config.pooling](config) if add_pooling_layer else None
+        self.pooler = POOLERS[config.pooling](config) if add_pooling_layer else None
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -216,9 +149,10 @@ class RoFormerV2Model(RoFormerV2PreTrainedModel):
         hidden = self.encoder(
             self.embeddings(words, token_type_ids), mask=mask, prefix_lengths=prefix_lengths, on_block=keep
         )
+        pooled = None if self.pooler is None else self.pooler(hidden, words, input_ids, token_type_ids, real_BL)
         output = BaseModelOutputWithPooling(
             last_hidden_state=hidden,
-            pooler_output=None if self.pooler is None else self.pooler(hidden, words, token_type_ids, real_BL),
+            pooler_output=pooled,
             hidden_states=tuple(states) if states else None,
         )
         return plain_or_dict(output, self.config, return_dict)

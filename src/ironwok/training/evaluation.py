@@ -137,6 +137,7 @@ class HeldOut:
 
     def __init__(self, batches: Mapping[str, Sequence[PairBatch]], *, idf: np.ndarray, masking: MaskingOptions) -> None:
         self.batches, self.masking = dict(batches), masking
+        self.idf = idf
         self.overlap = {name: overlap_accuracy(own, idf) for name, own in self.batches.items()}
         self._plan = [(name, number) for name, own in self.batches.items() for number in range(len(own))]
 

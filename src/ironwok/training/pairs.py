@@ -30,6 +30,7 @@ KINDS = ("next", "heading", "keyword", "labelled")
 SHORTEST_ROW = 12  # tokens, three of them special: under that nothing can be said
 _LONGEST_WORD = 8  # tokens
 _DRAWS, _KINDS_TRIED = 50, 200  # of one kind before another is tried, and how often that
+_FITTINGS, _FILLED = 12, 0.75  # labelled pairs looked at for a row, and the share of it that is good enough
 # (tokens of a row, weight): mostly short, as zero-shot inputs are
 LENGTHS = ((24, 0.08), (32, 0.14), (40, 0.14), (48, 0.14), (64, 0.18), (96, 0.14), (128, 0.1), (256, 0.08))
 
@@ -294,11 +295,18 @@ class PairSampler:
         return np.concatenate([*pieces, np.asarray(template.after, dtype=np.uint16)])
 
     def _draw_labelled(self, generator: np.random.Generator, total: int, follows: bool) -> _Parts | None:
-        drawn = None if self._labelled is None else self._labelled.draw(generator, follows=follows, total=total)
-        if drawn is None:
+        if self._labelled is None:
             return None
-        prompt, text = drawn
-        return self._ordered(generator, prompt, text, total)
+        longest: tuple[np.ndarray, np.ndarray] | None = None
+        for _ in range(_FITTINGS):  # padding costs as much as text: short pairs belong in short rows
+            drawn = self._labelled.draw(generator, follows=follows, total=total)
+            if drawn is None:
+                continue
+            if longest is None or sum(map(len, drawn)) > sum(map(len, longest)):
+                longest = drawn
+            if sum(map(len, longest)) >= _FILLED * total:
+                break
+        return None if longest is None else self._ordered(generator, *longest, total)
 
     def _ordered(self, generator: np.random.Generator, prompt: np.ndarray, text: np.ndarray, total: int) -> _Parts:
         # cut to ``total`` tokens, from the text unless hardly anything of it would be left

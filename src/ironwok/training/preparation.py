@@ -156,6 +156,8 @@ def model_config(recipe: PretrainRecipe, tokenizer: PreTrainedTokenizerFast) -> 
 
 # what two models must share for the weights of one to fit the other
 _SHAPES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "pooling")
+# poolers that hold all of another one, and go on from its weights
+_GROWN_FROM = {("pooling", "matches"): "segments"}
 
 
 def find_initial(
@@ -171,7 +173,7 @@ def find_initial(
     theirs = read_config(str(folder))
     for name in _SHAPES:
         own, other = getattr(config, name), getattr(theirs, name, None)
-        if own != other:
+        if own != other and _GROWN_FROM.get((name, own)) != other:
             raise CheckpointError(
                 f"{folder} has {name} {other}, the recipe {own}: name another model, or set model.{name} in the recipe"
             )

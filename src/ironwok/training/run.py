@@ -27,6 +27,7 @@ from transformers.utils import logging as transformers_logging
 
 from ironwok.errors import CheckpointError, CheckpointWarning, DamagedCheckpointError, DataWarning, RecipeError
 from ironwok.models import RoFormerV2Config, RoFormerV2ForPreTraining
+from ironwok.models.poolers import RoFormerV2MatchPooler
 from ironwok.training.checkpoints import read_state, replace_folder, save_checkpoint
 from ironwok.training.corpus import Store
 from ironwok.training.embeddings import cooccurrences, ppmi_svd
@@ -62,8 +63,15 @@ class PretrainResult:
     finished: bool
 
 
-def load_weights(model: nn.Module, folder: Path) -> None:
-    """Copy the weights of a saved model of the same shape. Raises CheckpointError when they do not fit."""
+# what the pooler "matches" has more than "segments", from which it may go on
+_GROWN = ("roformer.pooler.salience", "roformer.pooler.matches.weight")
+
+
+def load_weights(model: nn.Module, folder: Path, *, growing: bool = False) -> list[str]:
+    """Copy the weights of a saved model of the same shape; the names of those that stay as they are.
+
+    growing: the saved model may have a simpler pooler. Raises CheckpointError when the weights do not fit.
+    """
     try:
         weights = load_file(folder / "model.safetensors")
         missing, unexpected = model.load_state_dict(weights, strict=False)
@@ -71,10 +79,13 @@ def load_weights(model: nn.Module, folder: Path) -> None:
         raise CheckpointError(f"{folder}: its weights cannot be loaded into this model ({error})") from error
     # tied to the embeddings, hence not stored twice
     lacking = [name for name in missing if name != "cls.predictions.decoder.weight" and "branch_scale" not in name]
+    grown = [name for name in lacking if growing and name in _GROWN]
+    lacking = [name for name in lacking if name not in grown]
     if lacking or unexpected:
         raise CheckpointError(
             f"{folder}: its weights are of another model (missing {lacking}, unexpected {unexpected})"
         )
+    return grown
 
 
 class Run:
@@ -126,10 +137,10 @@ class Run:
 
     def start(self, initial: Path | None) -> None:
         """A fresh run: from a whole model (see ``find_initial``), from embeddings of co-occurrences, or neither."""
-        if initial is not None:
-            load_weights(self.model, initial)
-        elif self.recipe.embeddings.tokens:
+        grown = list(_GROWN) if initial is None else load_weights(self.model, initial, growing=True)
+        if initial is None and self.recipe.embeddings.tokens:
             self._start_embeddings()
+        self._start_matches(grown, fresh=initial is None)
         if self.accelerator.is_main_process:
             (self.out / "metrics.jsonl").unlink(missing_ok=True)
         self._wrap()
@@ -154,6 +165,18 @@ class Run:
         values = broadcast(values.to(self.accelerator.device)).cpu()  # pyright: ignore[reportAttributeAccessIssue]
         with torch.no_grad():
             weight.copy_(values)
+
+    def _start_matches(self, grown: Sequence[str], *, fresh: bool) -> None:
+        """The pooler "matches", where it is new: words count by their idf, and an old head is not disturbed."""
+        pooler = self.bare.roformer.pooler
+        if not isinstance(pooler, RoFormerV2MatchPooler) or not grown:
+            return
+        salience = torch.from_numpy(2 * np.log(np.maximum(self.held_out.idf, 0.1))).float()
+        salience[list(self.tokenizer.all_special_ids)] = -10.0  # [SEP] stands on both sides of everything
+        with torch.no_grad():
+            pooler.salience.copy_(salience)
+            if not fresh:
+                pooler.matches.weight.zero_()
 
     def restore(self, checkpoints: Sequence[Path]) -> None:
         """Continue from the newest of ``checkpoints`` that is whole.
