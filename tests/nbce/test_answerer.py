@@ -162,7 +162,15 @@ def test_empty_contexts_are_passed_over_and_numbers_stay(answerer):
 
 @pytest.mark.parametrize(
     ("contexts", "message"),
-    [([], "there is no context"), (["", "\n"], "none of the 2 contexts"), ("text", "contexts is one string")],
+    [
+        ([], "there is no context"),
+        (["", "\n"], "none of the 2 contexts"),
+        ("text", "contexts is one string"),
+        (None, "contexts is a NoneType"),
+        ({"a.txt": "text"}, "contexts is a dict"),
+        (Context("text"), "contexts is a Context"),
+        (["text", b"text"], "context 1 is a bytes: give its text"),
+    ],
 )
 def test_without_context_there_is_no_answer(answerer, contexts, message):
     with pytest.raises(InputError, match=message):
@@ -183,6 +191,11 @@ def test_a_question_longer_than_the_model_takes_is_an_error(answerer):
         answerer.ask("why " * 200, TEXTS)
     with pytest.raises(TextTooLongError, match="lower max_tokens"):
         answerer.ask(QUESTION, TEXTS, settings=Settings(max_tokens=500))
+
+
+def test_a_tokenizer_of_another_model_is_named(tokenizer):
+    with pytest.raises(ModelError, match="the tokenizer has ids up to 258, the model knows 100"):
+        Answerer(make_model("dense", vocab_size=100), tokenizer=tokenizer)
 
 
 def test_marks_in_a_text_are_only_text(answerer, tokenizer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,10 +33,16 @@ class Part:
 
 
 def as_contexts(given: Iterable[str | Context]) -> list[Context]:
-    """Raises InputError where there is no context, or none with any text."""
+    """Raises InputError where there is no context, none with any text, or something that is no text."""
     if isinstance(given, str):
         raise InputError("contexts is one string: give a list of texts")
-    contexts = [one if isinstance(one, Context) else Context(one) for one in given]
+    if isinstance(given, Context | Mapping) or not isinstance(given, Iterable):
+        raise InputError(f"contexts is a {type(given).__name__}: give a list of texts")
+    contexts = []
+    for number, one in enumerate(given):
+        if not isinstance(one, str | Context):
+            raise InputError(f"context {number} is a {type(one).__name__}: give its text")
+        contexts.append(one if isinstance(one, Context) else Context(one))
     if not contexts:
         raise InputError("there is no context: give at least one text to answer from")
     if not any(one.text.strip() for one in contexts):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -39,6 +39,10 @@ class Engine:
                 f"{config.model_type} has layers of the kind {named}: many contexts at once need a model "
                 "whose layers are full_attention or sliding_attention"
             )
+        if getattr(model.config, "is_encoder_decoder", False):
+            raise ModelError(
+                f"{type(model).__name__} reads with an encoder: many contexts need a causal language model"
+            )
         self.model = model
         parameters = inspect.signature(model.forward).parameters
         self._can_keep = "logits_to_keep" in parameters
@@ -47,6 +51,13 @@ class Engine:
         if head is None:
             raise ModelError(f"{type(model).__name__} has no head that predicts tokens: it is no language model")
         size = head.weight.shape[0]
+        embeddings: Any = model.get_input_embeddings()
+        read = embeddings.weight.shape[0]
+        if used is not None and (largest := max(used := list(used), default=0)) >= read:
+            raise ModelError(
+                f"the tokenizer has ids up to {largest}, the model knows {read}: they do not belong together, or the "
+                "model's embeddings were not resized after tokens were added"
+            )
         self._unused = torch.ones(size, dtype=torch.bool)
         self._unused[torch.tensor([i for i in (range(size) if used is None else used) if i < size])] = False
         self._any_unused = bool(self._unused.any())
