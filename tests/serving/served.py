@@ -58,6 +58,21 @@ class NumberExtractor:
         ]
 
 
+class Endless:
+    """Says a word again and again, until told to stop; as an `Answerer` does, through ``on_text``."""
+
+    def __init__(self):
+        self.stopped = threading.Event()
+
+    def ask(self, question, contexts, *, settings, on_text, on_read):
+        try:
+            while True:
+                on_text("on and ")
+                threading.Event().wait(0.01)
+        finally:
+            self.stopped.set()
+
+
 class Client:
     """Requests to a port of this machine."""
 
@@ -111,14 +126,18 @@ class Running:
 
 
 @contextmanager
-def serving(services: Services, *, limits: Limits | None = None, api_keys: Sequence[str] = ()) -> Iterator[Running]:
+def serving(
+    services: Services, *, limits: Limits | None = None, api_keys: Sequence[str] = (), page: bool = False
+) -> Iterator[Running]:
     import uvicorn
 
-    app = create_app(services, limits=limits, api_keys=api_keys, clock=lambda: 1234.5)
+    from ironwok.serving.run import Runner
+
+    app = create_app(services, limits=limits, api_keys=api_keys, page=page, clock=lambda: 1234.5)
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, log_level="critical", ws="none", timeout_graceful_shutdown=20
     )
-    server = uvicorn.Server(config)
+    server = Runner(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until = time.monotonic() + 20

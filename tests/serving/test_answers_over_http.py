@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 
 import pytest
-from served import eventually, serving
+from served import Endless, eventually, serving
 
 from ironwok.nbce import Answerer, Settings
 from ironwok.serving import Limits, Services
@@ -169,21 +168,6 @@ def test_the_client_of_openai_works_unchanged(client):
         assert "".join(one.choices[0].delta.content or "" for one in stream).strip() == said
         with pytest.raises(NotFoundError, match="no model 'gpt-9'"):
             openai.chat.completions.create(**(ask | {"model": "gpt-9"}), extra_body={"documents": CONTEXTS})
-
-
-class Endless:
-    """Says a word again and again, until told to stop; as an `Answerer` does, through ``on_text``."""
-
-    def __init__(self):
-        self.stopped = threading.Event()
-
-    def ask(self, question, contexts, *, settings, on_text, on_read):
-        try:
-            while True:
-                on_text("on and ")
-                threading.Event().wait(0.01)
-        finally:
-            self.stopped.set()
 
 
 def test_an_answer_that_nobody_reads_is_given_up():

@@ -8,15 +8,17 @@ from typing import Annotated
 import typer
 
 from ironwok.cli.language import t
+from ironwok.cli.options import Device, PairsAtOnce
 
 
 def about() -> str:
     return t(
         en="Serve classification, extraction and sourced answers over HTTP: /v1/classify, /v1/extract, /v1/answer, "
-        "OpenAI-style /v1/chat/completions, /v1/models, /healthz, /readyz, /metrics. Requests that wait are read "
-        "together. Ctrl-C finishes what was accepted.",
+        "OpenAI-style /v1/chat/completions, /v1/models, /healthz, /readyz, /metrics; and a page for the browser. "
+        "Requests that wait are read together. Ctrl-C finishes what was accepted.",
         zh="通过 HTTP 提供分类、抽取和有出处的问答：/v1/classify、/v1/extract、/v1/answer，与 OpenAI 兼容的 "
-        "/v1/chat/completions，以及 /v1/models、/healthz、/readyz、/metrics。同时到达的请求会合批处理。"
+        "/v1/chat/completions，以及 /v1/models、/healthz、/readyz、/metrics，还有供浏览器使用的网页。"
+        "同时到达的请求会合批处理。"
         "按 Ctrl-C 会先做完已接受的请求。",
     )
 
@@ -80,6 +82,16 @@ def serve(
             ),
         ),
     ] = None,
+    web: Annotated[
+        bool | None,
+        typer.Option(
+            "--web/--no-web",
+            help=t(
+                en="With a page for the browser (default: where Gradio is installed).",
+                zh="是否提供网页（默认：装有 Gradio 就提供）。",
+            ),
+        ),
+    ] = None,
     queue: Annotated[
         int,
         typer.Option(
@@ -124,30 +136,19 @@ def serve(
             help=t(en="Most texts read together; 1 reads each request alone.", zh="一批最多几条文本；1 表示不合批。"),
         ),
     ] = 64,
-    batch_size: Annotated[
-        int,
-        typer.Option(
-            "--batch-size", min=1, help=t(en="Most pairs in one pass of the model.", zh="一次送入模型的对数上限。")
-        ),
-    ] = 64,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device",
-            help=t(en="cpu, cuda, … (default: a GPU if there is one).", zh="cpu、cuda……（默认有 GPU 就用）。"),
-        ),
-    ] = None,
+    batch_size: PairsAtOnce = 64,
+    device: Device = None,
 ) -> None:
     import os
     import warnings
+    from importlib.util import find_spec
 
     from ironwok.cli.console import say
     from ironwok.errors import InputError, IronwokWarning, LanguageWarning, LongTextWarning, MissingExtraError
 
     try:
-        import uvicorn
-
         from ironwok.serving import Limits, create_app, load_services
+        from ironwok.serving.run import serve_forever
     except ImportError as error:
         if error.name is not None and error.name.startswith("ironwok"):
             raise
@@ -177,7 +178,8 @@ def serve(
     # what they tell stands in every result: the evidence, and the doubts
     warnings.simplefilter("ignore", LongTextWarning)
     warnings.simplefilter("ignore", LanguageWarning)
-    app = create_app(services, limits=limits, api_keys=keys)
+    page = find_spec("gradio") is not None if web is None else web
+    app = create_app(services, limits=limits, api_keys=keys, page=page)
     if host not in ("127.0.0.1", "::1", "localhost") and not keys:
         say(
             t(
@@ -188,17 +190,18 @@ def serve(
         )
     for name, task in services.models().items():
         say(f"{task}: {name}", style="dim")
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_level="info",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=int(seconds) + 1,
-    )
-    uvicorn.Server(config).run()
+    if page:
+        shown = f"[{host}]" if ":" in host else host
+        say(t(en=f"page: http://{shown}:{port}/", zh=f"网页：http://{shown}:{port}/"), style="dim")
+    elif web is None:
+        say(
+            t(
+                en="no page for the browser: pip install 'ironwok[web]' adds one",
+                zh="没有网页：执行 pip install 'ironwok[web]' 后即有",
+            ),
+            style="dim",
+        )
+    serve_forever(app, host=host, port=port, seconds=seconds)
 
 
 def _keys(file: Path | None, variable: str | None) -> list[str]:

@@ -8,28 +8,32 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from ironwok import __version__
-from ironwok.errors import InputError
+from ironwok.errors import InputError, MissingExtraError
 from ironwok.results import Answer
 from ironwok.serving.answering import AnswerService, Asking, pieces_of
-from ironwok.serving.batching import Busy, Closed, Job, Left, result_of
 from ironwok.serving.chat import asking_of, chunk, completion, reason, usage
 from ironwok.serving.gate import Gate
 from ironwok.serving.limits import Limits
-from ironwok.serving.metrics import Metrics
 from ironwok.serving.problems import Problem, invalid, printable
 from ironwok.serving.schemas import AnswerRequest, ChatRequest, ClassifyRequest, ExtractRequest
+from ironwok.serving.server import Server
 from ironwok.serving.services import Services
-from ironwok.serving.understanding import ClassifyService, ExtractService
 
 _DONE = "data: [DONE]\n\n"
+_PAGE = "/web"
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><path fill="#a03c14" d="M3 13h26a13 13 0 0 1-26 0z"/>'
+    '<path stroke="#a03c14" stroke-width="2" d="M1 13h30"/></svg>'
+)
 
 
 def create_app(
@@ -37,16 +41,20 @@ def create_app(
     *,
     limits: Limits | None = None,
     api_keys: Sequence[str] = (),
+    page: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
     """The ASGI application. Each app has its own queues and metrics; its threads end with its lifespan.
 
     api_keys: of which every request but those for health has to bring one; none: open to everybody who can reach it.
+    page: whether there is a web page under /web, which needs the extra "web". ``app.state.end_streams()`` ends the
+    streams that a browser leaves open; `ironwok.serving.run.Runner` calls it before it goes down.
     clock: for the time that chat completions carry.
+    Raises MissingExtraError for a page without Gradio.
     """
     if any(not key.strip() for key in api_keys):
         raise InputError("an API key is blank")
-    server = _Server(services, limits or Limits(), clock)
+    server = Server(services, limits or Limits(), clock)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -68,61 +76,17 @@ def create_app(
     _add_health(app, server)
     _add_understanding(app, server)
     _add_answers(app, server)
+    app.state.end_streams = _add_page(app, server) if page else lambda: None
     routes = [route.path for route in app.routes]  # pyright: ignore[reportAttributeAccessIssue]
-    app.add_middleware(Gate, limits=server.limits, keys=tuple(api_keys), metrics=server.metrics, routes=routes)
+    app.add_middleware(
+        Gate,
+        limits=server.limits,
+        keys=tuple(api_keys),
+        metrics=server.metrics,
+        routes=routes,
+        page=_PAGE if page else None,
+    )
     return app
-
-
-class _Server:
-    """Services with their queues."""
-
-    def __init__(self, services: Services, limits: Limits, clock: Callable[[], float]) -> None:
-        self.services, self.limits, self.clock = services, limits, clock
-        self.metrics = Metrics()
-        self.ready = False
-        options: dict[str, Any] = {"limits": limits, "metrics": self.metrics}
-        self.classify = services.classifier and ClassifyService(services.classifier, **options)
-        self.extract = services.extractor and ExtractService(services.extractor, **options)
-        self.answer = services.answerer and AnswerService(services.answerer, **options)
-
-    def close(self) -> None:
-        """Finish what was accepted."""
-        for service in (self.classify, self.extract, self.answer):
-            if service is not None:
-                service.batcher.close()
-
-    def service(self, service: Any, name: str, asked: str | None, task: str) -> Any:
-        """The service of a task. Raises Problem where it is not there, or its model is another one than asked for."""
-        if service is None:
-            raise Problem(404, "not_served", f"this server does not {task}: it was started without a model for it")
-        if asked is not None and asked != name:
-            raise Problem(404, "model_not_found", f"there is no model {asked!r:.80} to {task} here; there is {name!r}")
-        return service
-
-    async def result(self, request: Request, submit: Callable[[], Job]) -> Any:
-        """What a job gives. Raises Problem where there is no room or no time."""
-        job = self.accept(submit)
-        try:
-            return await result_of(job, gone=lambda: _gone(request), seconds=self.limits.seconds)
-        except TimeoutError:
-            raise self.late() from None
-        except Left:
-            raise Problem(499, "client_left", "the client left before the answer was there") from None
-
-    def accept(self, submit: Callable[[], Any]) -> Any:
-        """Hand a job in. Raises Problem where there is no room, and what ``submit`` raises."""
-        try:
-            return submit()
-        except Busy:
-            self.metrics.rejected.labels("queue_full").inc()
-            told = f"{self.limits.queue} requests are waiting: ask again soon"
-            raise Problem(429, "queue_full", told, headers={"retry-after": "1"}) from None
-        except Closed:
-            raise Problem(503, "shutting_down", "the server is going down", headers={"retry-after": "5"}) from None
-
-    def late(self) -> Problem:
-        self.metrics.rejected.labels("timeout").inc()
-        return Problem(504, "timeout", f"no answer within {self.limits.seconds:g} s: send less at once, or ask later")
 
 
 async def _gone(request: Request) -> None:
@@ -155,7 +119,31 @@ def _add_errors(app: FastAPI) -> None:
         return Problem(500, "internal_error", "something went wrong inside the server").response()
 
 
-def _add_health(app: FastAPI, server: _Server) -> None:
+def _add_page(app: FastAPI, server: Server) -> Callable[[], None]:
+    try:
+        from ironwok.serving.page.mount import mount
+    except ImportError as error:
+        if error.name is not None and error.name.startswith("ironwok"):
+            raise
+        raise MissingExtraError("web", feature="the web page") from error
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse(f"{_PAGE[1:]}/")
+
+    # browsers ask for both at the root, whatever the page says, and without a key
+    @app.get("/favicon.ico", include_in_schema=False)
+    async def icon() -> Response:
+        return Response(_ICON, media_type="image/svg+xml")
+
+    @app.get("/manifest.json", include_in_schema=False)
+    async def manifest() -> JSONResponse:
+        return JSONResponse({"name": "Ironwok", "icons": [{"src": "favicon.ico", "sizes": "any"}]})
+
+    return mount(app, server, path=_PAGE)
+
+
+def _add_health(app: FastAPI, server: Server) -> None:
     @app.get("/healthz", summary="The process is alive")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
@@ -177,24 +165,24 @@ def _add_health(app: FastAPI, server: _Server) -> None:
         return {"object": "list", "data": listed}
 
 
-def _add_understanding(app: FastAPI, server: _Server) -> None:
+def _add_understanding(app: FastAPI, server: Server) -> None:
     services = server.services
 
     @app.post("/v1/classify", summary="Sort texts into labels")
     async def classify(request: Request, body: ClassifyRequest) -> dict[str, Any]:
         service = server.service(server.classify, services.classifier_name, body.model, "classify")
-        results = await server.result(request, lambda: service.submit(body))
+        results = await server.result(partial(_gone, request), lambda: service.submit(body))
         return {"model": services.classifier_name, "results": [result.to_dict() for result in results]}
 
     @app.post("/v1/extract", summary="Find events, entities or relations in texts")
     async def extract(request: Request, body: ExtractRequest) -> dict[str, Any]:
         service = server.service(server.extract, services.extractor_name, body.model, "extract")
-        results = await server.result(request, lambda: service.submit(body))
+        results = await server.result(partial(_gone, request), lambda: service.submit(body))
         found = [{service.task: [one.to_dict() for one in own]} for own in results]
         return {"model": services.extractor_name, "results": found}
 
 
-def _add_answers(app: FastAPI, server: _Server) -> None:
+def _add_answers(app: FastAPI, server: Server) -> None:
     services, name = server.services, server.services.answerer_name
 
     @app.post("/v1/answer", summary="Answer a question from texts", response_model=None)
@@ -202,7 +190,7 @@ def _add_answers(app: FastAPI, server: _Server) -> None:
         service = server.service(server.answer, name, body.model, "answer")
         asking = service.ask(body)
         if not body.stream:
-            found = await server.result(request, lambda: service.submit(asking))
+            found = await server.result(partial(_gone, request), lambda: service.submit(asking))
             return {"model": services.answerer_name} | found.to_dict()
         return await _streamed(
             server, service, asking, piece=lambda text: {"delta": text}, end=lambda found: [found.to_dict()]
@@ -219,7 +207,7 @@ def _add_answers(app: FastAPI, server: _Server) -> None:
         }
         read = service.count_tokens([asking.question, *asking.contexts])
         if not body.stream:
-            found = await server.result(request, lambda: service.submit(asking))
+            found = await server.result(partial(_gone, request), lambda: service.submit(asking))
             return completion(found, prompt_tokens=read, **about)
 
         def end(found: Answer) -> list[dict[str, Any]]:
@@ -239,7 +227,7 @@ def _add_answers(app: FastAPI, server: _Server) -> None:
 
 
 async def _streamed(
-    server: _Server,
+    server: Server,
     service: AnswerService,
     asking: Asking,
     *,

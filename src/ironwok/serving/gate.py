@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import hmac
 import time
 from collections.abc import Callable, Sequence
@@ -12,15 +14,16 @@ from ironwok.serving.limits import Limits, RateLimiter
 from ironwok.serving.metrics import Metrics
 from ironwok.serving.problems import Problem
 
-# what load balancers ask for, without a key
-_OPEN = ("/healthz", "/readyz")
+# what load balancers and browsers ask for without a key; nothing there tells anything
+_OPEN = ("/healthz", "/readyz", "/favicon.ico", "/manifest.json")
 
 
 class Gate:
     """An ASGI middleware.
 
-    keys: of which a request has to bring one, as "Authorization: Bearer KEY"; none: everybody may ask.
-    routes: paths that are counted by name, all others as "other".
+    keys: of which a request has to bring one, as "Authorization: Bearer KEY"; none: everybody may ask. On the page, a
+    browser asks its user for it: there the key may also come as the password of "Authorization: Basic".
+    routes: paths that are counted by name, all others as "other". page: where the page lies, None where there is none.
     """
 
     def __init__(
@@ -31,11 +34,13 @@ class Gate:
         keys: Sequence[str],
         metrics: Metrics,
         routes: Sequence[str],
+        page: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app, self._limits, self._metrics, self._clock = app, limits, metrics, clock
         self._keys = [key.encode() for key in keys]
         self._routes = frozenset(routes)
+        self._page = page
         self._rate = RateLimiter(limits.rate, clock=clock) if limits.rate is not None else None
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -43,7 +48,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         start, route, status = self._clock(), scope["path"], 500
-        route = route if route in self._routes else "other"
+        route = self._page if self._on_page(route) else route if route in self._routes else "other"
 
         async def counted(message: Any) -> None:
             nonlocal status
@@ -71,14 +76,15 @@ class Gate:
     async def _admit(self, scope: dict[str, Any], receive: Any) -> bytes | None:
         """The body; None where the client left while it came. Raises Problem."""
         headers = {name.lower(): value for name, value in scope["headers"]}
-        key = headers.get(b"authorization", b"").removeprefix(b"Bearer ").strip()
+        on_page = self._on_page(scope["path"])
+        key = _key_of(headers.get(b"authorization", b""), basic=on_page)
         known = sum(hmac.compare_digest(key, one) for one in self._keys) > 0  # all of them, in constant time
         if self._keys and not known and scope["path"] not in _OPEN:
             raise Problem(
                 401,
                 "invalid_api_key",
                 "a key is asked for: send the header Authorization: Bearer KEY",
-                headers={"www-authenticate": "Bearer"},
+                headers={"www-authenticate": 'Basic realm="Ironwok: the key is the password"' if on_page else "Bearer"},
             )
         if self._rate is not None and scope["method"] == "POST":
             client = scope.get("client") or ("",)
@@ -110,6 +116,9 @@ class Gate:
             if not message.get("more_body", False):
                 return bytes(body)
 
+    def _on_page(self, path: str) -> bool:
+        return self._page is not None and (path in ("/", self._page) or path.startswith(self._page + "/"))
+
     def _check_size(self, size: int) -> None:
         if size > self._limits.body:
             raise Problem(
@@ -117,6 +126,17 @@ class Gate:
                 "request_too_large",
                 f"the body has more than {self._limits.body:,} bytes: send fewer texts at once",
             )
+
+
+def _key_of(authorization: bytes, *, basic: bool) -> bytes:
+    """The key that a request brings, b"" for none. basic: whether it may be a password."""
+    scheme, _, value = authorization.partition(b" ")
+    if scheme.lower() == b"basic" and basic:
+        try:
+            return base64.b64decode(value.strip(), validate=True).partition(b":")[2]
+        except binascii.Error:
+            return b""
+    return value.strip() if scheme.lower() == b"bearer" else b""
 
 
 def _replayed(body: bytes, receive: Any) -> Any:
