@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ironwok.cli.language import t
+from ironwok.cli.options import Device, Encoding, TextField
 
 # Said on the help page, which may not import torch; a test holds these to `ironwok.nbce.Settings`.
 DEFAULTS = {"beta": 0.25, "eta": 0.1, "route": 0.1, "keep": 4, "closer": 2, "window": 320, "max_tokens": 64}
@@ -198,36 +199,9 @@ def ask(
             help=t(en="One line of JSON for each answer, tokens and offsets included.", zh="每个答案输出一行 JSON。"),
         ),
     ] = False,
-    text_field: Annotated[
-        str | None,
-        typer.Option(
-            "--text-field",
-            metavar="NAME",
-            help=t(
-                en="Column or key that holds the text in .csv and .jsonl files (default: found by name and length).",
-                zh=".csv 和 .jsonl 中正文所在的列或键（默认按名字和长度找）。",
-            ),
-        ),
-    ] = None,
-    encoding: Annotated[
-        str | None,
-        typer.Option(
-            "--encoding",
-            metavar="NAME",
-            help=t(en="Encoding of all text files (default: detected).", zh="文本文件的编码（默认自动识别）。"),
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device",
-            metavar="NAME",
-            help=t(
-                en="cpu, cuda, cuda:1 … (default: a GPU if there is one).",
-                zh="cpu、cuda、cuda:1……（默认有 GPU 就用）。",
-            ),
-        ),
-    ] = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    device: Device = None,
     dtype: Annotated[
         str,
         typer.Option(

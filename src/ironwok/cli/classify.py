@@ -8,6 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ironwok.cli.language import t
+from ironwok.cli.options import (
+    Calibrate,
+    Device,
+    Dtype,
+    Encoding,
+    LabelThreshold,
+    MultiLabel,
+    OutFile,
+    Overwrite,
+    PairsAtOnce,
+    Resume,
+    Scorer,
+    Separator,
+    TextField,
+    Texts,
+)
 
 if TYPE_CHECKING:
     from ironwok.cli.lines import Line
@@ -24,14 +40,7 @@ def about() -> str:
 
 
 def classify(
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE|-",
-            show_default=False,
-            help=t(en="File of texts, or - for standard input.", zh="文本文件；- 表示标准输入。"),
-        ),
-    ],
+    file: Texts,
     labels: Annotated[
         str | None,
         typer.Option(
@@ -58,41 +67,10 @@ def classify(
             ),
         ),
     ] = None,
-    multi_label: Annotated[
-        bool,
-        typer.Option(
-            "--multi-label", help=t(en="Judge each label on its own.", zh="各标签独立判断，一条文本可有多个标签。")
-        ),
-    ] = False,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            "--threshold",
-            min=0,
-            max=1,
-            help=t(en="Give no label where the best score is lower.", zh="最高分低于此值时不给标签。"),
-        ),
-    ] = None,
-    calibrate: Annotated[
-        bool | None,
-        typer.Option(
-            "--calibrate/--no-calibrate",
-            help=t(
-                en="Take away what a label scores without any text (default: with --multi-label).",
-                zh="减去标签在没有正文时的得分（默认只在 --multi-label 时）。",
-            ),
-        ),
-    ] = None,
-    separator: Annotated[
-        str | None,
-        typer.Option(
-            "--separator",
-            metavar="/",
-            help=t(
-                en="Labels such as 体育/足球 are paths of a tree.", zh="标签是多级的，如“体育/足球”，此处给分隔符。"
-            ),
-        ),
-    ] = None,
+    multi_label: MultiLabel = False,
+    threshold: LabelThreshold = None,
+    calibrate: Calibrate = None,
+    separator: Separator = None,
     shortlist: Annotated[
         int | None,
         typer.Option(
@@ -111,75 +89,15 @@ def classify(
             "--model", "-m", help=t(en="Bundled name, folder, or hub id.", zh="自带模型名、文件夹或 hub 名。")
         ),
     ] = "ironwok-small",
-    scorer: Annotated[
-        str,
-        typer.Option(
-            "--scorer",
-            help=t(
-                en="nsp (next sentence), pet (masked words), nli (inference), or a plug-in's.",
-                zh="nsp（下一句）、pet（完形填空）、nli（推断），或插件所带的。",
-            ),
-        ),
-    ] = "nsp",
-    text_field: Annotated[
-        str | None,
-        typer.Option(
-            "--text-field",
-            metavar="NAME",
-            help=t(
-                en="Key or column of the text in .jsonl and .csv (default: found by name and content).",
-                zh=".jsonl、.csv 里文本所在的字段（默认按名称和内容判断）。",
-            ),
-        ),
-    ] = None,
-    encoding: Annotated[
-        str | None,
-        typer.Option(
-            "--encoding",
-            metavar="NAME",
-            help=t(en="Encoding of the input (default: detected).", zh="输入的编码（默认自动判断）。"),
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help=t(en="Write to this file instead of standard output.", zh="写入此文件，而不是标准输出。"),
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help=t(en="Go on with an interrupted --out file.", zh="接着写上次中断的 --out 文件。")
-        ),
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help=t(en="Replace an existing --out file.", zh="覆盖已有的 --out 文件。"))
-    ] = False,
-    batch_size: Annotated[
-        int,
-        typer.Option(
-            "--batch-size", min=1, help=t(en="Most pairs in one pass of the model.", zh="一次送入模型的对数上限。")
-        ),
-    ] = 64,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device",
-            help=t(en="cpu, cuda, … (default: a GPU if there is one).", zh="cpu、cuda……（默认有 GPU 就用）。"),
-        ),
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            "--dtype",
-            help=t(
-                en="float32, bfloat16 (faster on recent processors), or auto (default: float32).",
-                zh="float32、bfloat16（在新处理器上更快）或 auto（默认 float32）。",
-            ),
-        ),
-    ] = None,
+    scorer: Scorer = "nsp",
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    out: OutFile = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    batch_size: PairsAtOnce = 64,
+    device: Device = None,
+    dtype: Dtype = None,
     estimate: Annotated[
         bool,
         typer.Option("--estimate", help=t(en="Only say how long it would take.", zh="只估算要花多久。")),

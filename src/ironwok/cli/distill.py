@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ironwok.cli.language import t
+from ironwok.cli.options import Device, PairsAtOnce, Scorer, TextField
 
 if TYPE_CHECKING:
     from ironwok.distill.report import DistillReport
@@ -106,14 +107,7 @@ def distill(
             help=t(en="Share of the texts kept for the report.", zh="留作评估、不参与学习的文本比例。"),
         ),
     ] = 0.1,
-    text_field: Annotated[
-        str | None,
-        typer.Option(
-            "--text-field",
-            metavar="NAME",
-            help=t(en="Key or column of the text in .jsonl and .csv.", zh=".jsonl、.csv 里文本所在的字段。"),
-        ),
-    ] = None,
+    text_field: TextField = None,
     label_field: Annotated[
         str | None,
         typer.Option(
@@ -129,22 +123,9 @@ def distill(
         str,
         typer.Option("--model", "-m", help=t(en="The teacher: bundled name, folder, or hub id.", zh="教师模型。")),
     ] = "ironwok-small",
-    scorer: Annotated[
-        str, typer.Option("--scorer", help=t(en="nsp, pet, nli, or a plug-in's.", zh="nsp、pet、nli，或插件所带的。"))
-    ] = "nsp",
-    batch_size: Annotated[
-        int,
-        typer.Option(
-            "--batch-size", min=1, help=t(en="Most pairs in one pass of the model.", zh="一次送入模型的对数上限。")
-        ),
-    ] = 64,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device",
-            help=t(en="cpu, cuda, … (default: a GPU if there is one).", zh="cpu、cuda……（默认有 GPU 就用）。"),
-        ),
-    ] = None,
+    scorer: Scorer = "nsp",
+    batch_size: PairsAtOnce = 64,
+    device: Device = None,
     fresh: Annotated[
         bool,
         typer.Option(

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ironwok.cli.language import t
+from ironwok.cli.options import Device, Dtype, OutFile, Overwrite, Resume, TextField, Texts
 
 
 def about() -> str:
@@ -23,14 +24,7 @@ def about() -> str:
 
 
 def extract(
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE|-",
-            show_default=False,
-            help=t(en="File of texts, or - for standard input.", zh="文本文件；- 表示标准输入。"),
-        ),
-    ],
+    file: Texts,
     schema: Annotated[
         str,
         typer.Option(
@@ -100,57 +94,18 @@ def extract(
             ),
         ),
     ] = "places",
-    text_field: Annotated[
-        str | None,
-        typer.Option(
-            "--text-field",
-            metavar="NAME",
-            help=t(
-                en="Key or column of the text in .jsonl and .csv (default: found by name and content).",
-                zh=".jsonl、.csv 里文本所在的字段（默认按名称和内容判断）。",
-            ),
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help=t(en="Write to this file instead of standard output.", zh="写入此文件，而不是标准输出。"),
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help=t(en="Go on with an interrupted --out file.", zh="接着写上次中断的 --out 文件。")
-        ),
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help=t(en="Replace an existing --out file.", zh="覆盖已有的 --out 文件。"))
-    ] = False,
+    text_field: TextField = None,
+    out: OutFile = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     batch_size: Annotated[
         int,
         typer.Option(
             "--batch-size", min=1, help=t(en="Most windows in one pass of the model.", zh="一次送入模型的窗口数上限。")
         ),
     ] = 32,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device",
-            help=t(en="cpu, cuda, … (default: a GPU if there is one).", zh="cpu、cuda……（默认有 GPU 就用）。"),
-        ),
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            "--dtype",
-            help=t(
-                en="float32, bfloat16 (faster on recent processors), or auto (default: float32).",
-                zh="float32、bfloat16（在新处理器上更快）或 auto（默认 float32）。",
-            ),
-        ),
-    ] = None,
+    device: Device = None,
+    dtype: Dtype = None,
 ) -> None:
     from ironwok.cli.console import say
     from ironwok.cli.lines import ResultFile, read_lines

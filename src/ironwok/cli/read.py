@@ -11,6 +11,18 @@ from ironwok.cli import EXIT_INTERRUPTED
 from ironwok.cli.console import out as stdout
 from ironwok.cli.console import say
 from ironwok.cli.language import current_language, t
+from ironwok.cli.options import (
+    Calibrate,
+    Device,
+    Dtype,
+    Encoding,
+    LabelThreshold,
+    MultiLabel,
+    PairsAtOnce,
+    Scorer,
+    Separator,
+    TextField,
+)
 
 
 def about() -> str:
@@ -131,43 +143,10 @@ def read(
             ),
         ),
     ] = None,
-    multi_label: Annotated[
-        bool,
-        typer.Option(
-            "--multi-label",
-            help=t(
-                en="Judge each label on its own: a passage may have several.", zh="各标签分别判断，一段可以有多个标签。"
-            ),
-        ),
-    ] = False,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            "--threshold",
-            metavar="0…1",
-            help=t(en="Give no label where the best score is lower.", zh="最高分低于此值时不给标签。"),
-        ),
-    ] = None,
-    calibrate: Annotated[
-        bool | None,
-        typer.Option(
-            "--calibrate/--no-calibrate",
-            help=t(
-                en="Take away what a label scores without any text (default: with --multi-label).",
-                zh="减去标签在没有正文时的得分（默认只在 --multi-label 时）。",
-            ),
-        ),
-    ] = None,
-    separator: Annotated[
-        str | None,
-        typer.Option(
-            "--separator",
-            metavar="/",
-            help=t(
-                en="Labels such as 体育/足球 are paths of a tree.", zh="标签是多级的，如“体育/足球”，此处给分隔符。"
-            ),
-        ),
-    ] = None,
+    multi_label: MultiLabel = False,
+    threshold: LabelThreshold = None,
+    calibrate: Calibrate = None,
+    separator: Separator = None,
     model: Annotated[
         str,
         typer.Option(
@@ -177,72 +156,22 @@ def read(
             help=t(en="A bundled model, a folder, or a hub id.", zh="自带的模型、文件夹或 hub 上的名字。"),
         ),
     ] = "ironwok-small",
-    scorer: Annotated[
-        str,
-        typer.Option(
-            "--scorer",
-            metavar="nsp|pet|nli",
-            help=t(
-                en="How the model is asked: next sentence, masked words, or inference.",
-                zh="怎样问模型：下一句（nsp）、填空（pet）或推断（nli）。",
-            ),
-        ),
-    ] = "nsp",
+    scorer: Scorer = "nsp",
     max_chars: Annotated[
         int | None,
         typer.Option(
             "--max-chars", metavar="N", min=1, help=t(en="Longest passage, in characters.", zh="一段最多多少字。")
         ),
     ] = None,
-    text_field: Annotated[
-        str | None,
-        typer.Option(
-            "--text-field",
-            metavar="NAME",
-            help=t(
-                en="Column or key that holds the text in .csv and .jsonl files (default: found by name and length).",
-                zh=".csv 和 .jsonl 中正文所在的列或键（默认按名字和长度找）。",
-            ),
-        ),
-    ] = None,
+    text_field: TextField = None,
     title_field: Annotated[
         str | None,
         typer.Option("--title-field", metavar="NAME", help=t(en="Likewise, the title.", zh="同上，标题所在的列或键。")),
     ] = None,
-    encoding: Annotated[
-        str | None,
-        typer.Option(
-            "--encoding",
-            metavar="NAME",
-            help=t(en="Encoding of all text files (default: detected).", zh="文本文件的编码（默认自动识别）。"),
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device",
-            metavar="NAME",
-            help=t(
-                en="cpu, cuda, cuda:1 … (default: a GPU if there is one).",
-                zh="cpu、cuda、cuda:1……（默认有 GPU 就用）。",
-            ),
-        ),
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            "--dtype",
-            metavar="NAME",
-            help=t(
-                en="float32, bfloat16 or float16 (default: the device's).",
-                zh="float32、bfloat16 或 float16（默认随设备）。",
-            ),
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int,
-        typer.Option("--batch-size", metavar="N", min=1, help=t(en="Most pairs in one pass.", zh="一批最多多少对。")),
-    ] = 64,
+    encoding: Encoding = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    batch_size: PairsAtOnce = 64,
     fresh: Annotated[
         bool,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ironwok.cli.language import t
+from ironwok.cli.options import Device
 
 if TYPE_CHECKING:
     from ironwok.events.formats import Problem
@@ -162,13 +163,7 @@ def train(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help=t(en="CPU threads.", zh="使用的 CPU 线程数。"))
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device",
-            help=t(en="cpu, cuda, … (default: a GPU if there is one).", zh="cpu、cuda……（默认有 GPU 就用）。"),
-        ),
-    ] = None,
+    device: Device = None,
 ) -> None:
     from ironwok.cli import EXIT_INTERRUPTED
     from ironwok.cli.console import say

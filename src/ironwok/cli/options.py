@@ -1,0 +1,127 @@
+"""Options that several commands share, so that they mean and say the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ironwok.cli.language import t
+
+Texts = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE|-",
+        show_default=False,
+        help=t(en="File of texts, or - for standard input.", zh="文本文件；- 表示标准输入。"),
+    ),
+]
+TextField = Annotated[
+    str | None,
+    typer.Option(
+        "--text-field",
+        metavar="NAME",
+        help=t(
+            en="Key or column of the text in .jsonl and .csv (default: found by name and content).",
+            zh=".jsonl、.csv 里文本所在的字段（默认按名称和内容判断）。",
+        ),
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        metavar="NAME",
+        help=t(en="Encoding of the input (default: detected).", zh="输入的编码（默认自动判断）。"),
+    ),
+]
+OutFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help=t(en="Write to this file instead of standard output.", zh="写入此文件，而不是标准输出。"),
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help=t(en="Go on with an interrupted --out file.", zh="接着写上次中断的 --out 文件。")),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help=t(en="Replace an existing --out file.", zh="覆盖已有的 --out 文件。"))
+]
+Calibrate = Annotated[
+    bool | None,
+    typer.Option(
+        "--calibrate/--no-calibrate",
+        help=t(
+            en="Take away what a label scores without any text (default: with --multi-label).",
+            zh="减去标签在没有正文时的得分（默认只在 --multi-label 时）。",
+        ),
+    ),
+]
+Separator = Annotated[
+    str | None,
+    typer.Option(
+        "--separator",
+        metavar="/",
+        help=t(en="Labels such as 体育/足球 are paths of a tree.", zh="标签是多级的，如“体育/足球”，此处给分隔符。"),
+    ),
+]
+MultiLabel = Annotated[
+    bool,
+    typer.Option(
+        "--multi-label",
+        help=t(en="Judge each label on its own: a text may have several.", zh="各标签独立判断，一条文本可有多个标签。"),
+    ),
+]
+LabelThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        metavar="0…1",
+        help=t(en="Give no label where the best score is lower.", zh="最高分低于此值时不给标签。"),
+    ),
+]
+Scorer = Annotated[
+    str,
+    typer.Option(
+        "--scorer",
+        metavar="nsp|pet|nli",
+        help=t(
+            en="nsp (next sentence), pet (masked words), nli (inference), or a plug-in's.",
+            zh="nsp（下一句）、pet（完形填空）、nli（推断），或插件所带的。",
+        ),
+    ),
+]
+PairsAtOnce = Annotated[
+    int,
+    typer.Option(
+        "--batch-size",
+        metavar="N",
+        min=1,
+        help=t(en="Most pairs in one pass of the model.", zh="一次送入模型的对数上限。"),
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help=t(
+            en="cpu, cuda, cuda:1 … (default: a GPU if there is one).", zh="cpu、cuda、cuda:1……（默认有 GPU 就用）。"
+        ),
+    ),
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype",
+        metavar="NAME",
+        help=t(
+            en="float32, bfloat16 (faster on recent processors), or auto (default: float32).",
+            zh="float32、bfloat16（在新处理器上更快）或 auto（默认 float32）。",
+        ),
+    ),
+]
