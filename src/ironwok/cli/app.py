@@ -29,12 +29,16 @@ from ironwok.cli.language import t
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """One line of the command list. A name with a dash becomes a module and a function with an underscore."""
+    """One line of the command list. A name with a dash becomes a module and a function with an underscore.
+
+    commands: those of a group. options: a group whose module of its own name holds options of the group itself.
+    """
 
     name: str
     en: str
     zh: str
     commands: tuple[CommandEntry, ...] = ()
+    options: bool = False
 
     @property
     def summary(self) -> str:
@@ -129,6 +133,34 @@ COMMANDS = (
             ),
         ),
     ),
+    CommandEntry(
+        "lab",
+        en="Re-run famous claims about Transformers: variants, seeds, figures, and a verdict for each claim",
+        zh="重新检验关于 Transformer 的著名论断：多种变体、多个随机种子、图表，每条论断给出结论",
+        commands=(
+            CommandEntry(
+                "norms",
+                en="Where the norm stands: pre, post and their relatives, with fine-tuning",
+                zh="归一化放在哪里：pre、post 及其变体，含微调",
+            ),
+            CommandEntry(
+                "masks",
+                en="Who sees whom: decoder alone, prefix-LM, encoder and decoder, half of the heads each way",
+                zh="谁能看到谁：纯解码器、前缀语言模型、编码器加解码器、注意力头各看一半",
+            ),
+            CommandEntry(
+                "report",
+                en="Rebuild page and figures of a run from its stored results",
+                zh="用保存的结果重新生成报告页和图",
+            ),
+            CommandEntry(
+                "inspect",
+                en="Draw the depth and rank probes of any Hugging Face model on a text of yours",
+                zh="用你的文本，画出任意 Hugging Face 模型的深度和秩探针",
+            ),
+        ),
+        options=True,
+    ),
 )
 _ENTRIES = {entry.name: entry for entry in COMMANDS}
 
@@ -203,7 +235,8 @@ def _build_group(entry: CommandEntry) -> Any:
         help=entry.summary,
         no_args_is_help=True,
     )
-    app.callback()(lambda: None)
+    options = getattr(import_module(f"ironwok.cli.{entry.name}"), entry.name) if entry.options else lambda: None
+    app.callback()(options)
     return typer.main.get_command(app)
 
 
