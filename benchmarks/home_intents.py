@@ -1,6 +1,6 @@
 """How well spoken commands are understood: intents, slots, and acts that nobody asked for.
 
-    python benchmarks/home_intents.py [--classifier MODEL] [--nlu smp2019_nlu.jsonl.xz]
+    python benchmarks/home_intents.py [--classifier MODEL [--dtype auto]] [--nlu smp2019_nlu.jsonl.xz]
 
 On files of benchmarks/home/ that were written by hand and that nothing is trained on: see the first lines of each.
 Where the grammar happens to make the very same words, a sentence counts as seen. With --nlu also on sentences to an
@@ -12,15 +12,21 @@ from __future__ import annotations
 import argparse
 import json
 import lzma
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from _table import finish, show
 from ironwok.home.understanding import ClassifierUnderstander, StudentUnderstander, Understander
 from ironwok.home.understanding.features import tokens_of
 from ironwok.home.understanding.grammar import REFUSE, sample
 
+if TYPE_CHECKING:
+    from ironwok import ZeroShotClassifier
+
 HERE = Path(__file__).parent
+FILES = ("spoken", "later", "fresh", "blind", "last", "final")
 Row = tuple[str, str, dict[str, str]]
 
 
@@ -93,10 +99,8 @@ def outside(path: Path, understander: Understander, limit: int | None) -> tuple[
     return len(acts) / len(texts), len(texts), acts
 
 
-def domains(path: Path, model: str, limit: int) -> tuple[float, float, int]:
+def domains(path: Path, classifier: ZeroShotClassifier, limit: int) -> tuple[float, float, int]:
     """Zero-shot accuracy over the domains of the assistant sentences, and the share of the most frequent one."""
-    from ironwok import ZeroShotClassifier
-
     names = {
         "app": "应用", "bus": "公交", "cinemas": "影院", "contacts": "联系人", "cookbook": "菜谱", "email": "邮件",
         "epg": "节目单", "flight": "航班", "health": "健康", "joke": "笑话", "lottery": "彩票", "map": "地图",
@@ -108,8 +112,8 @@ def domains(path: Path, model: str, limit: int) -> tuple[float, float, int]:
         rows = [json.loads(line) for line in file]
     rows = [row for row in rows if row["domain"] in names]
     rows = rows[:: max(1, len(rows) // limit)]
-    results = ZeroShotClassifier(model).classify(
-        [row["text"] for row in rows], labels=names, template="这句话与{}有关。"
+    results = classifier.classify(
+        [row["text"] for row in rows], labels=names, template="这句话与{}有关。", progress=True
     )
     right = sum(result.label == row["domain"] for result, row in zip(results, rows, strict=True))
     most = max(sum(row["domain"] == name for row in rows) for name in names)
@@ -119,17 +123,20 @@ def domains(path: Path, model: str, limit: int) -> tuple[float, float, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classifier", metavar="MODEL", help="measure the zero-shot classifier with this model too")
+    parser.add_argument("--dtype", help="of the classifier: float32, or auto for what this processor is fast with")
     parser.add_argument("--nlu", type=Path, help="sentences to an assistant, .jsonl.xz")
     parser.add_argument("--domain-limit", type=int, default=400, help="assistant sentences that the classifier reads")
     parser.add_argument("--mistakes", action="store_true", help="print what was misunderstood")
     arguments = parser.parse_args()
-    files = {name: read_commands(HERE / "home" / f"{name}_commands.tsv") for name in ("spoken", "later", "fresh")}
+    files = {name: read_commands(HERE / "home" / f"{name}_commands.tsv") for name in FILES}
     seen = {tuple(tokens_of(sentence)) for sentence, label in sample(seed=7) if label != REFUSE}
     engines: dict[str, Understander] = {"student": StudentUnderstander()}
+    zero_shot = None
     if arguments.classifier:
         from ironwok import ZeroShotClassifier
 
-        engines["classifier"] = ClassifierUnderstander(ZeroShotClassifier(arguments.classifier))
+        zero_shot = ZeroShotClassifier(arguments.classifier, dtype=arguments.dtype)
+        engines["classifier"] = ClassifierUnderstander(zero_shot)
     figures: dict = {"benchmark": "home_intents"}
     table, columns = [], []
     notes = ["shares; unseen: the grammar of the training never made these words"]
@@ -139,9 +146,11 @@ def main() -> None:
             figures[f"{name}_{file}"] = result
             table.append([f"{value:.3f}" if isinstance(value, float) else value for value in result.values()])
             columns = list(result)
+            print(json.dumps(result), file=sys.stderr, flush=True)
         if arguments.nlu:
             share, count, acts = outside(arguments.nlu, engine, None if name == "student" else arguments.domain_limit)
             figures[f"{name}_nlu"] = {"false_act": share, "sentences": count}
+            print(json.dumps(figures[f"{name}_nlu"]), file=sys.stderr, flush=True)
             notes.append(f"{name}: acts on {share:.4f} of {count} sentences to an assistant, none of them for it")
             if arguments.mistakes:
                 print(*acts, sep="\n")
@@ -152,8 +161,8 @@ def main() -> None:
             got = REFUSE if understood.command is None else str(understood.command.action)
             if got != label:
                 print(f"{label} -> {got}: {text} ({understood.score:.2f} {understood.reason})")
-    if arguments.nlu and arguments.classifier:
-        right, most, count = domains(arguments.nlu, arguments.classifier, arguments.domain_limit)
+    if arguments.nlu and zero_shot is not None:
+        right, most, count = domains(arguments.nlu, zero_shot, arguments.domain_limit)
         figures["domains"] = {"accuracy": right, "most_frequent": most, "sentences": count}
         print(f"domains, zero-shot: {right:.3f} of {count} right; the most frequent alone: {most:.3f}")
     finish(figures)

@@ -97,7 +97,7 @@ def main() -> None:
     pairs = list(sample(seed=arguments.seed))
     features, grams = matrix([sentence for sentence, _ in pairs], arguments.fewest)
     labels = np.array([label for _, label in pairs])
-    model = LogisticRegression(C=arguments.strength, max_iter=100, tol=1e-6)
+    model = LogisticRegression(C=arguments.strength, max_iter=150, tol=1e-5)
     model.fit(features, labels)
     print(f"{model.n_iter_[0]} iterations")
     classes = tuple(map(str, model.classes_))

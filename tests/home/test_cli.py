@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 
 from ironwok.cli import language, main
+from ironwok.home.config import load_home
+from ironwok.home.inputs.codes import LIRC_RECORD
+from ironwok.home.inputs.lines import Lines
 from ironwok.home.journal import read_journal
 
 pytestmark = pytest.mark.slow
@@ -113,6 +116,109 @@ def test_a_whole_evening_without_hardware(tmp_path, free_ports, capsys):
         assert simulator.stop() in (0, -signal.SIGKILL)
 
 
+def test_a_run_that_is_killed_with_the_mains_off_is_put_right_by_the_next(tmp_path, free_ports, capsys):
+    simulator = Program(tmp_path, "simulate", "room", "--speed", "4")
+    daemon = None
+    try:
+        simulator.wait_for("ironwok home run")
+        file = tmp_path / "room" / "home.toml"
+        daemon = Program(tmp_path, "run", str(file))
+        daemon.wait_for("ready")
+        asking = Program(tmp_path, "say", "打开投影仪", "-c", str(file))
+        simulator.wait_for("plug: off")
+        daemon.stop(signal.SIGKILL)
+        assert asking.process.wait(30) == 1
+        assert "does not answer" in asking.words.read_text()
+        assert "plug: on" not in simulator.words.read_text()
+        # any command will do, even one that is refused
+        assert main(["home", "say", "今天天气怎么样", "-c", str(file)]) == 1
+        simulator.wait_for("plug: on")
+        records = list(read_journal(tmp_path / "room" / "journal.jsonl"))
+        (asked,) = [one for one in records if one.get("action") == "power_on"]
+        (ended,) = [one for one in records if one["id"] == asked["id"] and one["event"] == "ended"]
+        assert (ended["ending"], ended["reason"]) == ("failed", "the program stopped before this was done")
+        assert [one["on"] for one in records if one["event"] == "mains"][-1] is True
+    finally:
+        if daemon is not None:
+            daemon.stop(signal.SIGKILL)
+        simulator.stop()
+
+
+def test_learning_at_a_terminal(tmp_path):
+    """A key is pressed, its action typed; a mistake is answered; Ctrl-C ends it even at the question."""
+    file = tmp_path / "home.toml"
+    file.write_text(
+        '# my room\n[ways.lan]\nkind = "xgimi"\n[projector]\nhost = "127.0.0.1"\n[remotes]\nlirc = ["lirc0"]\n'
+    )
+    os.mkfifo(tmp_path / "lirc0")
+    ours, theirs = os.openpty()
+    words = tmp_path / "words"
+    with words.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ironwok", "home", "learn", str(file)],
+            stdin=theirs,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "LANG": "en_US.UTF-8", "COLUMNS": "200"},
+        )
+
+    def wait_for(text):
+        for _ in range(600):
+            if text in words.read_text():
+                return
+            assert process.poll() is None, words.read_text()
+            time.sleep(0.05)
+        raise AssertionError(words.read_text())
+
+    try:
+        wait_for("Press keys")
+        with (tmp_path / "lirc0").open("wb", buffering=0) as remote:
+            remote.write(LIRC_RECORD.pack(1_000_000_000, 0, 9, 0, 0x40BF12))
+            wait_for("nec:0x40bf12")
+            os.write(ours, b"explode\n")
+            wait_for("there is no action 'explode'")
+            remote.write(LIRC_RECORD.pack(3_000_000_000, 0, 9, 0, 0x40BF12))
+            time.sleep(0.3)
+            os.write(ours, b"volume_up 3\n")
+            wait_for("nec:0x40bf12 is volume_up 3 now")
+            remote.write(LIRC_RECORD.pack(5_000_000_000, 0, 9, 0, 0x40BF1A))
+            wait_for("nec:0x40bf1a")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
+        assert os.get_blocking(ours)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+        os.close(theirs)
+    assert file.read_text().startswith("# my room\n")
+    assert load_home(file).bindings == {"nec:0x40bf12": "volume_up 3"}
+
+
+@pytest.mark.parametrize(("typed", "code", "said"), [(b"A1B2C3\n", 0, "tv: paired"), (b"", 1, "the input ended")])
+def test_pairing_asks_for_the_code_on_the_screen(tmp_path, capsys, monkeypatch, typed, code, said):
+    class Remote:
+        async def async_generate_cert_if_missing(self):
+            return True
+
+        async def async_start_pairing(self):
+            return None
+
+        async def async_finish_pairing(self, pairing_code):
+            assert pairing_code == "A1B2C3"
+
+    monkeypatch.setattr("ironwok.home.ways.android_tv._remote", lambda host, folder: Remote())
+    read, write_end = os.pipe()
+    os.write(write_end, typed)
+    os.close(write_end)
+    monkeypatch.setattr("ironwok.home.inputs.lines.Lines", lambda: Lines(read))
+    file = write(tmp_path, '[projector]\nhost = "127.0.0.1"\n[ways.tv]\nkind = "android_tv"\n')
+    assert main(["home", "pair", file]) == code
+    os.close(read)
+    spoken = capsys.readouterr()
+    assert said in spoken.out + spoken.err
+
+
 def write(folder: Path, text: str) -> str:
     path = folder / "home.toml"
     path.write_text(text)
@@ -158,8 +264,6 @@ def test_a_missing_file_is_named(capsys):
 
 
 def test_secrets_come_from_the_environment_and_from_files(tmp_path, monkeypatch):
-    from ironwok.home.config import load_home
-
     monkeypatch.setenv("IRONWOK_TEST_TOKEN", "t" * 20)
     (tmp_path / "password").write_text("secret words\n")
     text = f'{ROOM}[webhook]\ntoken = "env:IRONWOK_TEST_TOKEN"\n'

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from random import Random
 
 import pytest
-from rooms import simulated
+from rooms import make_certificate, simulated
 
 from ironwok.errors import WayError
 from ironwok.home.broker import Broker, BrokerSettings
@@ -290,6 +291,45 @@ def test_a_password_is_used_and_a_wrong_one_is_not_let_in(make_mosquitto, tmp_pa
     assert not entered
     assert trouble
     assert "wrong" not in repr(BrokerSettings("h", password="wrong"))
+
+
+# paho leaves the socket of a handshake that failed to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_tls_encrypts_and_believes_nobody_else(make_mosquitto, tmp_path):
+    """Broker and client show a certificate each; one of another authority is refused on either side."""
+    ours, other = tmp_path / "ours", tmp_path / "other"
+    for folder in (ours, other):
+        folder.mkdir()
+        make_certificate(folder)
+    files = f"cafile {ours}/cert.pem\ncertfile {ours}/cert.pem\nkeyfile {ours}/key.pem\n"
+    broker = make_mosquitto(f"allow_anonymous true\nrequire_certificate true\n{files}")
+    broker.start()
+
+    def settings(ca, own):
+        certificate, key = (None, None) if own is None else (own / "cert.pem", own / "key.pem")
+        return BrokerSettings("localhost", broker.port, tls=True, ca=ca / "cert.pem", certificate=certificate, key=key)
+
+    async def entered(one):
+        client = Broker(one, retry=0.1)
+        client.start()
+        found = await client.ready(10 if one == settings(ours, ours) else 1.0)
+        trouble = client.trouble
+        await client.close()
+        return found, trouble
+
+    async def main():
+        plain = BrokerSettings("localhost", broker.port)
+        asked = (settings(ours, ours), settings(other, ours), settings(ours, other), settings(ours, None), plain)
+        return [await entered(one) for one in asked]
+
+    try:
+        right, *wrong = asyncio.run(main())
+    finally:
+        broker.stop()
+    gc.collect()
+    assert right == (True, "")
+    assert [found for found, _ in wrong] == [False] * 4
+    assert all(trouble for _, trouble in wrong)
 
 
 def test_names_that_topics_may_contain():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -38,6 +39,9 @@ def test_the_sentences_of_the_project_are_understood():
     assert student.understand("换到 HDMI 2").command == Command(Action.SOURCE, source="HDMI2")
 
 
+FILES = ("spoken", "later", "fresh", "blind", "last", "final")
+
+
 def rows(name: str) -> list[list[str]]:
     lines = (SENTENCES / f"{name}_commands.tsv").read_text(encoding="utf-8").splitlines()
     return [line.split("\t") for line in lines if not line.startswith("#")]
@@ -48,15 +52,15 @@ def test_the_measuring_sentences_are_enough_and_all_intents_are_among_them():
     assert sum(row[0] != REFUSE for row in spoken) >= 300
     assert sum(row[0] == REFUSE for row in spoken) >= 150
     assert {row[0] for row in spoken} == {*Action, REFUSE}
-    texts = [row[1] for name in ("spoken", "later", "fresh") for row in rows(name)]
+    texts = [row[1] for name in FILES for row in rows(name)]
     assert len(set(texts)) == len(texts)
 
 
 def test_the_student_reaches_what_is_promised():
-    """benchmarks/home_intents.py has the figures; this holds their floor, over all three files together."""
+    """benchmarks/home_intents.py has the figures; this holds their floor, over all files together."""
     student = StudentUnderstander()
     commands = refusals = right = false = 0
-    for label, text, *_ in rows("spoken") + rows("later") + rows("fresh"):
+    for label, text, *_ in itertools.chain.from_iterable(map(rows, FILES)):
         command = student.understand(text).command
         if label == REFUSE:
             refusals += 1
@@ -66,6 +70,43 @@ def test_the_student_reaches_what_is_promised():
             right += command is not None and command.action == label
     assert right / commands >= 0.95
     assert false / refusals <= 0.01
+
+
+def plain_phrases():
+    """What everybody says first, each in its usual orders."""
+    for action, verbs in (
+        (Action.VOLUME_UP, ["调大", "调高", "加大", "增大", "提高", "开大"]),
+        (Action.VOLUME_DOWN, ["调小", "调低", "减小", "降低"]),
+    ):
+        for verb, noun, end in itertools.product(verbs, ["音量", "声音"], ["", "点", "一点"]):
+            yield from (
+                (f"{verb}{noun}{end}", action),
+                (f"{noun}{verb}{end}", action),
+                (f"把{noun}{verb}{end}", action),
+            )
+    for action, verbs in (
+        (Action.POWER_ON, ["打开", "开", "启动", "开一下"]),
+        (Action.POWER_OFF, ["关掉", "关闭", "关", "关一下"]),
+    ):
+        for verb, noun in itertools.product(verbs, ["投影", "投影仪"]):
+            yield f"{verb}{noun}", action
+    for verb, noun in itertools.product(["turn up", "turn down", "raise", "lower"], ["the volume", "the sound"]):
+        yield f"{verb} {noun}", Action.VOLUME_UP if verb in ("turn up", "raise") else Action.VOLUME_DOWN
+        yield f"{verb} {noun} please", Action.VOLUME_UP if verb in ("turn up", "raise") else Action.VOLUME_DOWN
+
+
+def test_plain_phrases_are_all_understood():
+    student, wrong = StudentUnderstander(), []
+    for text, action in plain_phrases():
+        command = student.understand(text).command
+        if command is None or command.action is not action:
+            wrong.append((text, command))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("text", ["你能不能安静一点", "你们小声点", "大家安静", "孩子们先别吵"])
+def test_people_are_not_the_projector(text):
+    assert StudentUnderstander().understand(text).reason == "this may be meant for somebody in the room"
 
 
 def test_sentences_of_others_are_refused_with_a_reason():
@@ -174,10 +215,20 @@ def test_minutes(text, minutes):
 @pytest.mark.parametrize(
     ("text", "known", "source"),
     [("换到hdmi 2", (), "HDMI2"), ("切到HDMI二", ("HDMI1", "HDMI2"), "HDMI2"), ("HDMI two please", (), "HDMI2"),
-     ("切到HDMI", (), None), ("用优盘放", (), "USB"), ("打开游戏机", ("游戏机", "USB"), "游戏机"), ("换台", (), None)],
+     ("切到HDMI", (), None), ("用优盘放", (), "USB"), ("打开游戏机", ("游戏机", "USB"), "游戏机"), ("换台", (), None),
+     ("我要用二号HDMI口", (), "HDMI2"), ("换成第1个hdmi", (), "HDMI1"), ("the second hdmi port", (), "HDMI2"),
+     ("hdmi接口三", (), "HDMI3")],
 )  # fmt: skip
 def test_sources(text, known, source):
     assert source_in(text, known) == source
+
+
+def test_a_source_may_have_the_name_of_a_device():
+    assert StudentUnderstander(sources=("电脑", "HDMI1")).understand("切换到电脑").command == Command(
+        Action.SOURCE, source="电脑"
+    )
+    assert StudentUnderstander(sources=("HDMI1",)).understand("切换到电脑").command is None
+    assert StudentUnderstander(sources=("HDMI1",)).understand("电脑静音").reason == "this names another device"
 
 
 def test_a_source_that_is_not_there_asks_back():
@@ -224,8 +275,10 @@ class FakeClassifier:
 
     def __init__(self, **scores):
         self.scores = scores
+        self.asked = 0
 
-    def classify(self, texts, *, labels, template, calibrate):
+    def classify(self, texts, *, labels, template):
+        self.asked += 1
         assert set(labels) == set(map(str, LABELS))
         assert "{}" in template
         rest = (1 - sum(self.scores.values())) / (len(labels) - len(self.scores))
@@ -246,6 +299,15 @@ def test_the_classifier_acts_abstains_and_asks_back(scores, action, reason):
     understood = ClassifierUnderstander(FakeClassifier(**scores)).understand("静音")
     assert (understood.command and understood.command.action) == action
     assert reason in understood.reason
+
+
+def test_another_device_is_none_of_the_classifiers_business_either():
+    classifier = FakeClassifier(power_off=0.99)
+    understander = ClassifierUnderstander(classifier)
+    assert understander.understand("关掉空调").reason == "this names another device"
+    assert understander.understand("关掉投影").command == Command(Action.POWER_OFF)
+    # one question a sentence: neutral texts beside each were four times as many again
+    assert classifier.asked == 1
 
 
 def test_two_engines_act_only_where_they_agree():

@@ -72,7 +72,11 @@ _QUARTER_ZH = re.compile(r"([一三])刻钟")
 _HOURS_EN = re.compile(rf"\b({_NUMBER_EN})(?: and a (half))? hours?\b")
 _MINUTES_EN = re.compile(rf"\b({_NUMBER_EN}) ?(?:minutes?|mins?)\b")
 
-_HDMI = re.compile(r"hdmi\s*(\d|[一二三四]|one|two|three|four)?", flags=re.IGNORECASE)
+_HDMI = re.compile(
+    r"(?:第?(\d|[一二三四])\s*[号个]\s*|\b(first|second|third|fourth) )?"
+    r"hdmi\s*(?:接口|端口|输入|口|port|input)?\s*(\d|[一二三四]|one|two|three|four)?"
+)
+_ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4}
 
 
 def normalize(text: str) -> str:
@@ -151,7 +155,9 @@ def source_in(text: str, known: tuple[str, ...] = ()) -> str | None:
             return name
     spoken = None
     if found := _HDMI.search(text):
-        number = number_of(found[1]) if found[1] else None
+        before, ordinal, after = found.groups()
+        said = after or before
+        number = number_of(said) if said else _ORDINALS.get(ordinal)
         spoken = None if number is None else f"HDMI{number}"
     elif re.search(r"usb|[uU]盘|优盘", text):
         spoken = "USB"
@@ -160,6 +166,15 @@ def source_in(text: str, known: tuple[str, ...] = ()) -> str | None:
     if spoken is None:
         return None
     return next((name for name in known if normalize(name).replace(" ", "") == spoken.lower()), spoken)
+
+
+def with_plain_sources(text: str, sources: tuple[str, ...]) -> str:
+    """The text with "hdmi 1" for inputs whose names only this room knows."""
+    text = normalize(text)
+    for name in sorted(map(normalize, sources), key=len, reverse=True):
+        if not re.match(r"hdmi|usb|av", name):
+            text = text.replace(name, "hdmi 1")
+    return text
 
 
 def command_of(action: Action, text: str, *, sources: tuple[str, ...] = ()) -> Command | str:
