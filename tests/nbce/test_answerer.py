@@ -223,6 +223,12 @@ def test_the_order_of_parts_is_told_on_request(answerer, tokenizer, monkeypatch)
     rows.clear()
     answerer.ask(QUESTION, TEXTS, settings=SHORT)
     assert not any("part " in row for row in rows)
+    # also where the parts are read again, a sentence at a time
+    rows.clear()
+    one_by_one = Settings(max_tokens=2, keep=None, negligible=0.0, closer=1)
+    answerer.ask(QUESTION, TEXTS, settings=one_by_one, ordered=True)
+    assert any("part 1 of 3) It does not sail on Sundays." in row for row in rows)
+    assert any("part 2 of 3) Bread rises twice" in row for row in rows)
 
 
 def test_chinese_with_a_model_that_spells_it_in_bytes_is_warned_of(answerer):

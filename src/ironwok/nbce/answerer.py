@@ -203,6 +203,7 @@ class Answerer:
                     layouts[number],
                     settings,
                     chunk_tokens=self.chunk_tokens,
+                    ordered=ordered and len(parts) > 1,
                 )
             decoded = self.decode(ready if near is None else near.prepared, settings, on_text=on_text)
             yield _answer(question, self.prompter.length(question), decoded, ready, near, parts, given, self.bounds)

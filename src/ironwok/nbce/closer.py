@@ -59,10 +59,11 @@ def look_closer(
     settings: Settings,
     *,
     chunk_tokens: int,
+    ordered: bool = False,
 ) -> Closer | None:
     """Read the kept parts again, ``settings.closer`` sentences at a time; None where that would be the same parts.
 
-    prepared: of ``parts`` and ``question``.
+    prepared: of ``parts`` and ``question``. ordered: say before every stretch which part of all it is from.
     """
     windows: list[Part] = []
     parents: list[int] = []
@@ -72,6 +73,9 @@ def look_closer(
         parents += [number] * len(inside)
     if len(windows) == len(prepared.kept):
         return None
-    rows = [prompter.context(window.token_ids, layout) for window in windows]
+    rows = [
+        prompter.context(window.token_ids, layout, place=(parent + 1, len(parts)) if ordered else None)
+        for window, parent in zip(windows, parents, strict=True)
+    ]
     (near,) = prefill(engine, prompter.head(), rows, [question], settings, chunk_tokens=chunk_tokens)
     return Closer(near, tuple(windows), tuple(parents))
