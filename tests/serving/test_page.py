@@ -10,27 +10,14 @@ from contextlib import closing
 from http.client import IncompleteRead
 
 import pytest
-from served import NAME, Client, Endless, HeldScorer, NumberExtractor, eventually, serving
+from served import NAME, Client, Endless, HeldScorer, NumberExtractor, Parrot, eventually, serving
 
 from ironwok.errors import MissingExtraError
-from ironwok.results import Answer, AnswerToken, Source, Span
 from ironwok.serving import Limits, Services, create_app
 from ironwok.zero_shot import ZeroShotClassifier
 
 # of Gradio itself, with the pandas of these days
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.*")
-
-
-class Parrot:
-    """Answers with the first context."""
-
-    def ask(self, question, contexts, *, settings, on_text, on_read):
-        on_read(1)
-        text = contexts[0].text
-        for letter in text:
-            on_text(letter)
-        tokens = tuple(AnswerToken(place, place + 1, 0) for place in range(len(text)))
-        return Answer(question, text, tokens, (Source(0, Span(0, len(text), text), 1.0, 1.0, 1.0),), len(contexts))
 
 
 class Visitor:

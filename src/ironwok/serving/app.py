@@ -11,9 +11,10 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from ironwok import __version__
@@ -24,10 +25,31 @@ from ironwok.serving.chat import asking_of, chunk, completion, reason, usage
 from ironwok.serving.gate import Gate
 from ironwok.serving.limits import Limits
 from ironwok.serving.problems import Problem, invalid, printable
-from ironwok.serving.schemas import AnswerRequest, ChatRequest, ClassifyRequest, ExtractRequest
+from ironwok.serving.schemas import AnswerRequest, ChatRequest, ClassifyRequest, ExtractRequest, Refused
 from ironwok.serving.server import Server
 from ironwok.serving.services import Services
 
+# what the API may answer besides 200; for the OpenAPI document
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Refused, "description": description}
+    for status, description in {
+        400: "The request is no HTTP or JSON that can be read",
+        401: "No key, or a wrong one",
+        404: "There is no such model or task here",
+        408: "The body did not arrive in time",
+        413: "The body is too large",
+        422: "What is asked for cannot be done; the message says why",
+        429: "Too many requests are waiting, or too many came from this client; see Retry-After",
+        499: "The client left",
+        500: "A bug of the server",
+        503: "The server is going down",
+        504: "No answer in time",
+    }.items()
+}
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": 'The answer; with "stream": true its pieces', "content": {"text/event-stream": {}}}
+}
+_NOT_READY: dict[int | str, dict[str, Any]] = {503: {"description": "Not yet, or not any more"}}
 _DONE = "data: [DONE]\n\n"
 _PAGE = "/web"
 _ICON = (
@@ -73,9 +95,11 @@ def create_app(
         redoc_url=None,
     )
     _add_errors(app)
-    _add_health(app, server)
-    _add_understanding(app, server)
-    _add_answers(app, server)
+    # for the OpenAPI document: the gate looks at keys before a request comes here
+    keyed = [Security(HTTPBearer(auto_error=False))] if api_keys else []
+    _add_health(app, server, keyed)
+    _add_understanding(app, server, keyed)
+    _add_answers(app, server, keyed)
     app.state.end_streams = _add_page(app, server) if page else lambda: None
     routes = [route.path for route in app.routes]  # pyright: ignore[reportAttributeAccessIssue]
     app.add_middleware(
@@ -143,12 +167,12 @@ def _add_page(app: FastAPI, server: Server) -> Callable[[], None]:
     return mount(app, server, path=_PAGE)
 
 
-def _add_health(app: FastAPI, server: Server) -> None:
+def _add_health(app: FastAPI, server: Server, keyed: Sequence[Any]) -> None:
     @app.get("/healthz", summary="The process is alive")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/readyz", summary="Models are loaded and requests are taken")
+    @app.get("/readyz", summary="Models are loaded and requests are taken", responses=_NOT_READY)
     async def readyz() -> JSONResponse:
         return JSONResponse({"ready": server.ready}, status_code=200 if server.ready else 503)
 
@@ -156,7 +180,7 @@ def _add_health(app: FastAPI, server: Server) -> None:
     async def metrics() -> Response:
         return Response(server.metrics.text(), media_type=server.metrics.content_type)
 
-    @app.get("/v1/models", summary="Models, and what each of them does")
+    @app.get("/v1/models", summary="Models, and what each of them does", dependencies=keyed)
     async def models() -> dict[str, Any]:
         listed = [
             {"id": name, "object": "model", "created": 0, "owned_by": "ironwok", "task": task}
@@ -165,16 +189,21 @@ def _add_health(app: FastAPI, server: Server) -> None:
         return {"object": "list", "data": listed}
 
 
-def _add_understanding(app: FastAPI, server: Server) -> None:
+def _add_understanding(app: FastAPI, server: Server, keyed: Sequence[Any]) -> None:
     services = server.services
 
-    @app.post("/v1/classify", summary="Sort texts into labels")
+    @app.post("/v1/classify", summary="Sort texts into labels", responses=_REFUSALS, dependencies=keyed)
     async def classify(request: Request, body: ClassifyRequest) -> dict[str, Any]:
         service = server.service(server.classify, services.classifier_name, body.model, "classify")
         results = await server.result(partial(_gone, request), lambda: service.submit(body))
         return {"model": services.classifier_name, "results": [result.to_dict() for result in results]}
 
-    @app.post("/v1/extract", summary="Find events, entities or relations in texts")
+    @app.post(
+        "/v1/extract",
+        summary="Find events, entities or relations in texts",
+        responses=_REFUSALS,
+        dependencies=keyed,
+    )
     async def extract(request: Request, body: ExtractRequest) -> dict[str, Any]:
         service = server.service(server.extract, services.extractor_name, body.model, "extract")
         results = await server.result(partial(_gone, request), lambda: service.submit(body))
@@ -182,10 +211,16 @@ def _add_understanding(app: FastAPI, server: Server) -> None:
         return {"model": services.extractor_name, "results": found}
 
 
-def _add_answers(app: FastAPI, server: Server) -> None:
+def _add_answers(app: FastAPI, server: Server, keyed: Sequence[Any]) -> None:
     services, name = server.services, server.services.answerer_name
 
-    @app.post("/v1/answer", summary="Answer a question from texts", response_model=None)
+    @app.post(
+        "/v1/answer",
+        summary="Answer a question from texts",
+        response_model=None,
+        responses=_REFUSALS | _STREAM,
+        dependencies=keyed,
+    )
     async def answer(request: Request, body: AnswerRequest) -> dict[str, Any] | StreamingResponse:
         service = server.service(server.answer, name, body.model, "answer")
         asking = service.ask(body)
@@ -196,7 +231,13 @@ def _add_answers(app: FastAPI, server: Server) -> None:
             server, service, asking, piece=lambda text: {"delta": text}, end=lambda found: [found.to_dict()]
         )
 
-    @app.post("/v1/chat/completions", summary="OpenAI's chat completions", response_model=None)
+    @app.post(
+        "/v1/chat/completions",
+        summary="OpenAI's chat completions",
+        response_model=None,
+        responses=_REFUSALS | _STREAM,
+        dependencies=keyed,
+    )
     async def chat(request: Request, body: ChatRequest) -> dict[str, Any] | StreamingResponse:
         service = server.service(server.answer, name, body.model, "answer")
         asking = asking_of(body, service, server.limits)

@@ -26,7 +26,8 @@ Text = Annotated[String, AfterValidator(_with_content)]
 
 
 class Request(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    # strict: "yes" is no truth value and "3" no number, as the OpenAPI document says
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class ClassifyRequest(Request):
@@ -51,7 +52,7 @@ class ExtractRequest(Request):
 class Document(BaseModel):
     """A text to answer from, with a name for its sources."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
     text: Text
     id: String | None = None
 
@@ -62,7 +63,7 @@ Contexts = list[Text | Document]
 class Decoding(BaseModel):
     """What may be changed in how an answer is written; see `ironwok.nbce.Settings`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     beta: float | None = None
     eta: float | None = None
     route: float | None = None
@@ -83,12 +84,13 @@ class AnswerRequest(Request):
 
 
 class ContentPart(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
     type: Literal["text"]
     text: String
 
 
 class Message(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
     role: Literal["system", "developer", "user", "assistant"]
     content: String | list[ContentPart]
 
@@ -100,7 +102,7 @@ class Message(BaseModel):
 class ChatRequest(BaseModel):
     """As of OpenAI's chat completions; documents (or contexts): texts to answer from. What we do not do is refused."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
     messages: list[Message] = Field(min_length=1)
     model: String | None = None
     documents: Contexts | None = None
@@ -117,3 +119,15 @@ class ChatRequest(BaseModel):
     tools: list[Any] | None = None
     response_format: dict[str, Any] | None = None
     logprobs: bool | None = None
+
+
+class Refusal(BaseModel):
+    """Why something was not done. type: the kind of error, as OpenAI's clients know it. code: for programs."""
+
+    message: str
+    type: Literal["authentication_error", "rate_limit_error", "invalid_request_error", "server_error"]
+    code: str
+
+
+class Refused(BaseModel):
+    error: Refusal
