@@ -74,10 +74,13 @@ def test_lossy_udp_never_costs_the_mains(tmp_path):
             for sentence in ("打开投影仪", "关掉投影", "打开投影仪", "关掉投影"):
                 ends.append((await home.say(sentence, "test"))["ending"])
                 await asyncio.sleep(0.3)
-            return ends, room.projector.harm, [on for _, on, _ in room.plug.switched]
+                if room.projector.answers:
+                    await home.do("volume_up 10", "test")
+            return ends, room.projector.harm, [on for _, on, _ in room.plug.switched], room.lost
 
-    ends, harm, switched = run(tmp_path, scenario, loss=0.3, seed=11)
+    ends, harm, switched, lost = run(tmp_path, scenario, loss=0.3, seed=11)
     assert ends == ["confirmed"] * 4
+    assert lost > 0
     assert harm == []
     assert switched[-1] is False
 

@@ -198,6 +198,10 @@ class Scenes:
         try:
             await self._mains.cut(returns=False, before=lambda: note("mains", on=False))
         except (MainsHeldError, WayError) as error:
+            seen = await self._look()
+            if seen.running:
+                # switched on meanwhile by somebody, or by the mains of the street that came back
+                return SceneEnd(Ending.FAILED, f"{reason}, but it runs again ({seen}); the mains stay on", way)
             return SceneEnd(Ending.CONFIRMED, f"{reason}; the mains stay on: {error}", way)
         return SceneEnd(Ending.CONFIRMED, f"{reason}; the mains are off", way)
 
