@@ -88,6 +88,7 @@ def test_every_error_says_what_it_is_for(name):
         "training",
         "cli",
         "home",
+        "lab",
     ],
 )
 def test_every_room_says_what_it_is_and_keeps_its_word(room):

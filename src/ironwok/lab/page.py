@@ -306,10 +306,16 @@ def _depth_panels(results: LabResults, cells: Sequence[Cell]) -> list[Panel]:
     if len({cell.depth for cell in cells}) > 1:
         cells = [cell for cell in cells if cell.depth == deepest]
     panels = [
-        Panel("stream", "block t", "mean square of x_t", lines(lambda p: p["final"]["square_norms"], 0), log_y=True),
-        Panel("likeness", "block t", "cosine of x_t, x_t+1", lines(lambda p: p["final"]["cosines"], 0)),
-        Panel("dropped", "block t", "loss added (nats)", lines(lambda p: p["effective_depth"]["dropped"], 0)),
-        Panel("start", "block t", "gradient norm", lines(lambda p: p["initial_gradients"], 0), log_y=True),
+        Panel(
+            "growth of the stream",
+            "block t",
+            "mean square of x_t",
+            lines(lambda p: p["final"]["square_norms"], 0),
+            log_y=True,
+        ),
+        Panel("consecutive inputs", "block t", "cosine of x_t, x_t+1", lines(lambda p: p["final"]["cosines"], 0)),
+        Panel("a block dropped", "block t", "loss added (nats)", lines(lambda p: p["effective_depth"]["dropped"], 0)),
+        Panel("gradients before training", "block t", "norm", lines(lambda p: p["initial_gradients"], 0), log_y=True),
     ]
     return panels if panels[0].lines else []
 
