@@ -30,6 +30,7 @@ The tree, so that a caller can choose how finely to catch::
     │   ├── WayError                     a way out did not work: no answer, refused, not there
     │   ├── MainsHeldError               the mains were not cut, because it was not proven to be safe
     │   └── RoomTakenError               another program acts for this room
+    ├── ScaleError                       a job on several machines cannot go on: workers die, or nearly all rows fail
     ├── OutputError (OSError)            results cannot be written (full disk, no permission)
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 
@@ -160,6 +161,10 @@ class MainsHeldError(HomeError):
 
 class RoomTakenError(HomeError):
     """Another program acts for this room; two would know nothing of each other's scenes."""
+
+
+class ScaleError(IronwokError):
+    """A job on several machines cannot go on: its workers die, or nearly every row fails."""
 
 
 class OutputError(IronwokError, OSError):

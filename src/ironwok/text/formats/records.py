@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,23 @@ def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
 
 def _documents(path: Path, records: Iterator[Record | BrokenRecord], options: ReadOptions) -> Iterator[Document | Skip]:
     head = list(itertools.islice(records, SAMPLED_RECORDS))
+    text_field, title_field = _fields_of(path, head, options)
+    for index, item in enumerate(itertools.chain(head, records)):
+        if isinstance(item, BrokenRecord):
+            error = item.error or UnreadableDocumentError(f"{path}, line {item.line}: {item.reason}")
+            yield Skip(str(path), error, index, item.line)
+        else:
+            yield _document_from(path, item, index, text_field, title_field)
+
+
+def record_fields(path: Path, options: ReadOptions) -> tuple[str | None, str | None]:
+    """The keys of text and title that `read_json_lines` goes by, from the first records. Raises as it does."""
+    return _fields_of(path, list(itertools.islice(_records_of_lines(path, options), SAMPLED_RECORDS)), options)
+
+
+def _fields_of(
+    path: Path, head: Sequence[Record | BrokenRecord], options: ReadOptions
+) -> tuple[str | None, str | None]:
     sampled = [_flat(item.value) for item in head if isinstance(item, Record) and isinstance(item.value, dict)]
     names = list(dict.fromkeys(name for fields in sampled for name in fields))
     text_field = options.text_field or text_name(names, sampled)
@@ -133,12 +150,7 @@ def _documents(path: Path, records: Iterator[Record | BrokenRecord], options: Re
         raise UnreadableDocumentError(
             f"{path}: no key {options.text_field!r}; the records have {', '.join(names) or 'none'}"
         )
-    for index, item in enumerate(itertools.chain(head, records)):
-        if isinstance(item, BrokenRecord):
-            error = item.error or UnreadableDocumentError(f"{path}, line {item.line}: {item.reason}")
-            yield Skip(str(path), error, index, item.line)
-        else:
-            yield _document_from(path, item, index, text_field, title_field)
+    return text_field, title_field
 
 
 def _document_from(

@@ -55,9 +55,65 @@ class _Columns:
     header: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TableLayout:
+    """How a table is read. header: whether its first row names the columns."""
+
+    delimiter: str
+    names: tuple[str, ...]
+    text_field: str
+    header: bool
+    declared: bool  # whether the first line says what the delimiter is
+
+
+def table_layout(path: Path, options: ReadOptions) -> TableLayout:
+    """What `read_table` finds out about a table by its first rows. Raises as it does."""
+    table = _open_table(path, options)
+    columns = table.columns
+    return TableLayout(table.delimiter, columns.names, columns.names[columns.text], columns.header, table.declared)
+
+
 def read_table(path: Path, options: ReadOptions) -> Iterator[Document | Skip]:
+    try:
+        table = _open_table(path, options)
+    except _NoRows as error:
+        yield from error.skips
+        raise EmptyDocumentError(str(error)) from None
+    record = -1
+    skip_header = table.columns.header
+    for row in itertools.chain(table.head, table.rest):
+        if isinstance(row, Skip):
+            yield row
+        elif skip_header:
+            skip_header = False
+        else:
+            record += 1
+            yield _document_from(path, row, table.columns, table.delimiter, record)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table of which the first rows are read."""
+
+    delimiter: str
+    declared: bool
+    columns: _Columns
+    head: list[Row | Skip]
+    rest: Iterator[Row | Skip]
+
+
+class _NoRows(EmptyDocumentError):
+    """A table without rows. skips: what stood in their place."""
+
+    def __init__(self, message: str, skips: list[Skip]) -> None:
+        super().__init__(message)
+        self.skips = skips
+
+
+def _open_table(path: Path, options: ReadOptions) -> _Table:
     lines = _Lines(path, options)
     delimiter = _declared_delimiter(lines)
+    declared = delimiter is not None
     if delimiter is None:
         sample = [line.text for line in lines.ahead(_SAMPLED_LINES)]
         delimiter = _delimiter_of(sample, default="\t" if unpacked_name(path).suffix.lower() == ".tsv" else ",")
@@ -71,19 +127,9 @@ def read_table(path: Path, options: ReadOptions) -> Iterator[Document | Skip]:
             break
     first_rows = [row for row in head if isinstance(row, Row)]
     if not first_rows:
-        yield from (skip for skip in head if isinstance(skip, Skip))
-        raise EmptyDocumentError(f"{path}: empty, an empty table")
-    columns = _columns_of(path, first_rows, options)
-    record = -1
-    skip_header = columns.header
-    for row in itertools.chain(head, found):
-        if isinstance(row, Skip):
-            yield row
-        elif skip_header:
-            skip_header = False
-        else:
-            record += 1
-            yield _document_from(path, row, columns, delimiter, record)
+        skips = [skip for skip in head if isinstance(skip, Skip)]
+        raise _NoRows(f"{path}: empty, an empty table", skips)
+    return _Table(delimiter, declared, _columns_of(path, first_rows, options), head, found)
 
 
 def _document_from(path: Path, row: Row, columns: _Columns, delimiter: str, record: int) -> Document | Skip:
