@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import ssl
 from pathlib import Path
 
 import aiohttp
+import jinja2
 import pytest
 from rooms import TOKEN, make_certificate, simulated
 
@@ -17,12 +19,16 @@ from ironwok.home.broker import Broker, BrokerMessage, BrokerSettings
 from ironwok.home.check import check_home
 from ironwok.home.config import home_of, load_home
 from ironwok.home.daemon import Home, running_home
+from ironwok.home.discovery import discovery_message
 from ironwok.home.inputs.lines import Lines, follow_lines
 from ironwok.home.inputs.topics import OwnTopics
 from ironwok.home.inputs.webhook import ask_daemon
 from ironwok.home.journal import Journal, read_journal
 from ironwok.home.learn import bind
 from ironwok.home.room import broker_settings, build_room, take_room
+from ironwok.home.simulator import run as simulator
+from ironwok.home.simulator.network import Ports
+from ironwok.home.simulator.run import Simulation, simulate
 from ironwok.home.simulator.world import Power
 from ironwok.home.ways.hid import HidGadget
 from ironwok.home.ways.mqtt_plugs import ZigbeePlug
@@ -461,3 +467,53 @@ def test_tls_of_the_system_is_asked_where_no_authority_is_named():
     context = BrokerSettings("h", tls=True).tls_context()
     assert context is not None
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+# the simulator
+
+
+def simulated_in(folder, **options):
+    async def main():
+        stop = asyncio.Event()
+        stop.set()
+        await simulate(Simulation(folder, **options), tell=lambda line: None, stop=stop)
+
+    asyncio.run(main())
+
+
+def test_a_room_of_ones_own_is_not_replaced_by_a_simulated_one(tmp_path):
+    (tmp_path / "home.toml").write_text("# my room, years of work\n")
+    with pytest.raises(OutputError, match="was not made by the simulator"):
+        simulated_in(tmp_path)
+    assert (tmp_path / "home.toml").read_text() == "# my room, years of work\n"
+    assert not (tmp_path / "hidg0").exists()
+
+
+@pytest.mark.parametrize("broker", ["localhost:abc", ":1883", "localhost:0", "localhost:70000", ""])
+def test_a_broker_that_is_none_is_named(tmp_path, broker):
+    with pytest.raises(InputError, match="is no broker"):
+        simulated_in(tmp_path, mqtt=broker)
+
+
+def test_a_simulated_room_may_be_made_anew(tmp_path):
+    async def main():
+        for _ in range(2):
+            what = Simulation(tmp_path)
+            room = what.make(ports=Ports(0, 0, 0, 0))
+            await room.start()
+            (tmp_path / "home.toml").write_text(what.config(room))
+            await room.close()
+
+    asyncio.run(main())
+    simulator._refuse_others(tmp_path / "home.toml")
+
+
+def test_power_that_nobody_can_see_is_unknown_to_home_assistant():
+    """The template as Home Assistant fills it in, by the library that it uses."""
+    _, payload = discovery_message(
+        name="Den", topic="den", prefix="homeassistant", actions=set(Action), sources=(), metered=True, version="1"
+    )
+    power = json.loads(payload)["components"]["power"]
+    template = jinja2.Template(power["value_template"])
+    shown = [template.render(value_json={"power": said}) for said in ("ON", "OFF", "unknown")]
+    assert shown == [power["state_on"], power["state_off"], "None"]

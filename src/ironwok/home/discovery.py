@@ -61,7 +61,8 @@ def discovery_message(
             "payload_on": str(Action.POWER_ON),
             "payload_off": str(Action.POWER_OFF),
             "state_topic": state,
-            "value_template": "{{ value_json.power }}",
+            # "None" makes it unknown again; any other word would leave what was shown before
+            "value_template": "{{ value_json.power if value_json.power in ['ON', 'OFF'] else 'None' }}",
             "state_on": "ON",
             "state_off": "OFF",
             "icon": "mdi:projector",

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from ironwok.errors import HomeError, OutputError
+from ironwok.errors import HomeError, InputError, OutputError
 from ironwok.home.broker import Broker, BrokerSettings
 from ironwok.home.simulator.mqtt import TasmotaOnBroker
 from ironwok.home.simulator.network import Ports, RoomOnSockets
 from ironwok.home.simulator.world import PlugModel, Power, ProjectorModel, Traits
+
+_FIRST_LINE = "# A simulated room, made by: ironwok home simulate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,15 @@ class Simulation:
             )
         else:
             plug = 'kind = "tasmota"\ntopic = "tv_plug"'
-        host, _, port = (self.mqtt or "").partition(":")
-        mqtt = f'\n[mqtt]\nhost = "{host}"\nport = {port or 1883}\n' if self.mqtt else ""
+        mqtt = ""
+        if self.mqtt is not None:
+            broker = broker_at(self.mqtt)
+            mqtt = f'\n[mqtt]\nhost = "{broker.host}"\nport = {broker.port}\n'
 
         def seconds(real: float) -> float:
             return round(real / self.speed, 3)
 
-        return f"""# A simulated room, made by: ironwok home simulate
+        return f"""{_FIRST_LINE}
 name = "Simulated projector"
 
 [projector]
@@ -110,8 +114,35 @@ settle_seconds = {seconds(20)}
 """
 
 
+def broker_at(text: str) -> BrokerSettings:
+    """A broker as the command line names it, host or host:port. Raises InputError."""
+    host, _, port = text.partition(":")
+    if not host or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
+        raise InputError(f"{text!r} is no broker: give host or host:port, for instance localhost:1883")
+    return BrokerSettings(host, int(port or 1883))
+
+
+def _refuse_others(path: Path) -> None:
+    """A home.toml that somebody wrote is not replaced by one that nobody needs. Raises OutputError."""
+    try:
+        first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read: {error.strerror or error}") from error
+    if first != _FIRST_LINE:
+        raise OutputError(f"{path} was not made by the simulator and is left alone: give another folder")
+
+
 async def simulate(what: Simulation, *, tell: Callable[[str], None], stop: asyncio.Event) -> None:
-    """Run until told to stop. Raises HomeError where a port is taken, OutputError for a folder that cannot be used."""
+    """Run until told to stop.
+
+    Raises HomeError where a port is taken, OutputError for a folder that cannot be used or has a room of one's own,
+    InputError for a broker that is none.
+    """
+    settings = None if what.mqtt is None else broker_at(what.mqtt)
+    path = what.folder / "home.toml"
+    _refuse_others(path)
     try:
         what.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -124,12 +155,10 @@ async def simulate(what: Simulation, *, tell: Callable[[str], None], stop: async
         except OSError as error:
             ports = f"{room.ports.keys}, {room.ports.words}, {room.ports.plug}"
             raise HomeError(f"the room needs UDP ports {ports} on {room.host}: {error.strerror or error}") from error
-        if what.mqtt is not None:
-            host, _, port = what.mqtt.partition(":")
-            broker = Broker(BrokerSettings(host, int(port or 1883)))
+        if settings is not None:
+            broker = Broker(settings)
             TasmotaOnBroker(room.plug, broker)
             broker.start()
-        path = what.folder / "home.toml"
         try:
             path.touch(mode=0o600)
             path.write_text(what.config(room), encoding="utf-8")
