@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ironwok.errors import InputError
 from ironwok.events import merging
-from ironwok.events.merging import Part, merge_events, merge_spans
+from ironwok.events.merging import Part, distinct_events, merge_events, merge_spans
 from ironwok.results import Argument, Entity, Event, Relation, Span
 
 
@@ -158,3 +158,44 @@ def test_entities_that_both_windows_see_alike_are_found_once(data: st.DataObject
 def test_merging_in_an_unknown_way_is_refused() -> None:
     with pytest.raises(InputError, match="across is 'sentences'"):
         merge_events([], across="sentences")  # pyright: ignore[reportArgumentType]
+
+
+def test_two_mentions_of_one_buyer_are_one_event() -> None:
+    again = at(90, BUYER.text)
+    one, other = purchase(WORD, 0.6, buyer=BUYER, target=TARGET), purchase(WORD, 0.8, buyer=again, target=TARGET)
+    less = purchase(WORD, 0.95, buyer=again)
+    assert distinct_events([less, one, other]) == [other]
+    # something of its own, another trigger, other roles, no trigger: each is another event
+    for different in (
+        purchase(WORD, 0.5, buyer=again, day=DAY),
+        purchase(at(80, "收购"), 0.5, buyer=again, target=TARGET),
+        purchase(WORD, 0.5, seller=again, target=TARGET),
+        purchase(None, 0.5, buyer=again, target=TARGET),
+    ):
+        assert distinct_events([one, different]) == [one, different]
+    assert distinct_events([purchase(None, buyer=BUYER), purchase(None, buyer=again)]) == [
+        purchase(None, buyer=BUYER),
+        purchase(None, buyer=again),
+    ]
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda trigger, score, starts: purchase(
+                trigger, score, **{role: at(start, "甲乙"[start % 2]) for role, start in starts.items()}
+            ),
+            st.sampled_from([WORD, at(80, "收购"), None]),
+            st.floats(0.01, 1.0),
+            st.dictionaries(st.sampled_from(["buyer", "target", "day"]), st.integers(0, 5), max_size=3),
+        ),
+        max_size=8,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_no_words_are_lost_to_distinctness(events: list[Event]) -> None:
+    kept = distinct_events(events)
+    said = {(e.trigger, a.role, a.span.text) for e in events for a in e.arguments}
+    assert {(e.trigger, a.role, a.span.text) for e in kept for a in e.arguments} == said
+    assert {event.trigger for event in kept} == {event.trigger for event in events}
+    assert distinct_events(kept) == kept

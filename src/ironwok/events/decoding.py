@@ -54,6 +54,8 @@ class DecodingOptions:
         best with on its development texts, else 0, which is where the loss puts the border.
     tolerance: 0 for cliques alone; above, groups are joined while the mean probability of their links is at least
         1 - tolerance (see `join_groups`). 0.2 to 0.4 makes sense.
+    distinct: of events with one trigger that say the same words in the same roles, found at several mentions of them,
+        keep one (`ironwok.events.merging.distinct_events`).
     require_trigger: drop groups without a trigger of types that have one.
     max_nodes: of one event type in one window, the best ones. max_events: cliques of one event type in one window. Both
         bound the work on scores that make no sense, such as an untrained model's.
@@ -62,6 +64,7 @@ class DecodingOptions:
     threshold: float | None = None
     link_threshold: float | None = None
     tolerance: float = 0.0
+    distinct: bool = True
     require_trigger: bool = True
     max_nodes: int = 96
     max_events: int = 128

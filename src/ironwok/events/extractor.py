@@ -16,7 +16,7 @@ from ironwok.errors import DecodingWarning, InputError
 from ironwok.events.classes import Task, TaskClasses
 from ironwok.events.decoding import Cuts, DecodingOptions
 from ironwok.events.locating import WindowReading, WindowScores, read_window, results_of
-from ironwok.events.merging import ACROSS, Across, Part, merge_events, merge_spans
+from ironwok.events.merging import ACROSS, Across, Part, distinct_events, merge_events, merge_spans
 from ironwok.events.schema import Schema
 from ironwok.events.selection import Selection
 from ironwok.progress import progress_bar
@@ -184,21 +184,23 @@ class Extractor(Generic[FoundT]):
             parts.append(Part(window.span.start, window.span.end, cast(Any, results)))
             if cuts is not None:
                 cuts.add(more)
-        return self._merged(parts)
+        return self._merged(parts, options)
 
-    def _merged(self, parts: list[Part]) -> tuple[FoundT, ...]:
+    def _merged(self, parts: list[Part], options: DecodingOptions) -> tuple[FoundT, ...]:
         """The results of one text."""
         events = self.task == "events"
-        found = self._whole(merge_events(parts, across=self.across)) if events else merge_spans(parts)
+        found = self._whole(merge_events(parts, across=self.across), options) if events else merge_spans(parts)
         if self._wanted is not None:
             found = self._wanted.of_results(found)
+        if events and options.distinct:
+            found = distinct_events(cast("list[Event]", list(found)))
         return cast("tuple[FoundT, ...]", tuple(found))
 
-    def _whole(self, events: Iterable[Event]) -> Iterator[Event]:
+    def _whole(self, events: Iterable[Event], options: DecodingOptions) -> Iterator[Event]:
         """The events that have the trigger which their type asks for."""
         needed = {event.name for event in self.classes.schema.events if event.trigger}
         for event in events:
-            if event.trigger is not None or event.type not in needed or not self.options.require_trigger:
+            if event.trigger is not None or event.type not in needed or not options.require_trigger:
                 yield event
 
     def _scores(self, windows: Sequence[Window]) -> Iterator[tuple[int, WindowScores]]:

@@ -78,6 +78,35 @@ def merge_events(parts: Sequence[Part], *, across: Across = "places") -> tuple[E
     return tuple(sorted((one.event for one in done), key=reading_order))
 
 
+def distinct_events(events: Sequence[Event]) -> list[Event]:
+    """Of events of one type with one trigger that say the same, or less, the one that says most.
+
+    A company that a sentence names twice may be found twice in its role, and each mention may make an event of its own,
+    with the same words in the same roles. To a reader that is one event; the one with the highest score stays. One that
+    has a part of these words and nothing else goes as well. Events without a trigger are left alone.
+    """
+    alike: dict[tuple[str, Span], list[int]] = {}
+    for number, event in enumerate(events):
+        if event.trigger is not None:
+            alike.setdefault((event.type, event.trigger), []).append(number)
+    gone: set[int] = set()
+    for numbers in alike.values():
+        # the fullest first, then the surest: what follows can only say less
+        kept: list[frozenset[tuple[str, str | None, str | None]]] = []
+        for number in sorted(numbers, key=lambda n: (-len(_said(events[n])), -events[n].score, n)):
+            said = _said(events[number])
+            if any(said <= more for more in kept):
+                gone.add(number)
+            else:
+                kept.append(said)
+    return [event for number, event in enumerate(events) if number not in gone]
+
+
+def _said(event: Event) -> frozenset[tuple[str, str | None, str | None]]:
+    """Role, value and words of every argument, wherever they stand."""
+    return frozenset((a.role, a.value, None if a.span is None else a.span.text) for a in event.arguments)
+
+
 @dataclass(slots=True)
 class _Found:
     """An event, the windows that hold parts of it, and where the last of them ends."""
