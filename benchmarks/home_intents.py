@@ -63,8 +63,8 @@ def score(name: str, file: str, rows: list[Row], understander: Understander, see
     commands = [(row, act) for row, act in pairs if row[0] != REFUSE]
     refusals = [(row, act) for row, act in pairs if row[0] == REFUSE]
 
-    def share(chosen: list, right: Callable) -> float:
-        return sum(map(right, chosen)) / len(chosen) if chosen else float("nan")
+    def share(chosen: list, right: Callable) -> float | None:
+        return sum(map(right, chosen)) / len(chosen) if chosen else None
 
     def right(pair):
         return pair[0][0] == pair[1][0]
@@ -124,11 +124,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classifier", metavar="MODEL", help="measure the zero-shot classifier with this model too")
     parser.add_argument("--dtype", help="of the classifier: float32, or auto for what this processor is fast with")
+    parser.add_argument("--files", nargs="+", choices=FILES, default=FILES, help="sets of commands; all of them")
     parser.add_argument("--nlu", type=Path, help="sentences to an assistant, .jsonl.xz")
     parser.add_argument("--domain-limit", type=int, default=400, help="assistant sentences that the classifier reads")
     parser.add_argument("--mistakes", action="store_true", help="print what was misunderstood")
     arguments = parser.parse_args()
-    files = {name: read_commands(HERE / "home" / f"{name}_commands.tsv") for name in FILES}
+    files = {name: read_commands(HERE / "home" / f"{name}_commands.tsv") for name in arguments.files}
     seen = {tuple(tokens_of(sentence)) for sentence, label in sample(seed=7) if label != REFUSE}
     engines: dict[str, Understander] = {"student": StudentUnderstander()}
     zero_shot = None
@@ -144,7 +145,7 @@ def main() -> None:
         for file, rows in files.items():
             result = score(name, file, rows, engine, seen)
             figures[f"{name}_{file}"] = result
-            table.append([f"{value:.3f}" if isinstance(value, float) else value for value in result.values()])
+            table.append([f"{value:.3f}" if isinstance(value, float) else str(value) for value in result.values()])
             columns = list(result)
             print(json.dumps(result), file=sys.stderr, flush=True)
         if arguments.nlu:
