@@ -149,7 +149,7 @@ class Add(nn.Module):
     def __init__(self, term: float, factor: float) -> None:
         super().__init__()
         self.child = nn.Identity()
-        self.term = nn.Parameter(torch.tensor(term))
+        self.term = nn.Parameter(torch.tensor(float(term)))
         self.factor = factor
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -281,7 +281,12 @@ def hugging_face(kind: str) -> nn.Module:
 
     if kind == "bert":
         config = BertConfig(
-            vocab_size=50, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64
+            vocab_size=50,
+            hidden_size=32,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            intermediate_size=64,
+            initializer_range=0.3,  # with the usual 0.02 a block of this size does nothing that float32 could tell
         )
         config._attn_implementation = "eager"
         return BertForMaskedLM(config).eval()

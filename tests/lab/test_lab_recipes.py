@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab_recipes import masks, norms
 
@@ -172,6 +172,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says_about():
     assert 182 <= hits <= 198  # 95% of 200 is 190
 
 
+@settings(max_examples=25)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8), st.floats(-100, 100))
 def test_an_interval_moves_with_its_values(values, shift):
     here, there = bootstrap_interval(values), bootstrap_interval([value + shift for value in values])

@@ -309,7 +309,8 @@ def test_other_seeds_become_a_second_set(norms_run, tmp_path):
     recipe = parse_lab_recipe(norms(seeds=[3, 4]), source="test")
     results = run_lab(recipe, out=norms_run, workers=1, device="cpu")
     assert results.meta["seed_sets"] == [[1, 2], [3, 4]]
-    page = write_report(results, tmp_path).read_text(encoding="utf-8")
+    page = write_report(results, tmp_path, figures=False).read_text(encoding="utf-8")
+    assert [path.name for path in tmp_path.iterdir()] == ["index.md"]
     assert "Seeds 3, 4" in page
     assert "All seeds" in page
 

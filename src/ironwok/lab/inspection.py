@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ironwok.errors import CheckpointError, DataError, MissingHeadError
-from ironwok.files import json_line, replace_file
+from ironwok.files import json_line, replace_file, writing
 from ironwok.lab.depth import DepthProfile, EffectiveDepth, depth_profile, effective_depth, gradient_norms
 from ironwok.lab.figures import Line, Panel, draw_panels
 from ironwok.lab.layers import LayerStack, find_layers
@@ -212,7 +212,8 @@ def token_rows(tokenizer: Any, text: str, *, length: int, rows: int) -> Tensor:
 
 def write_inspection(found: Inspection, folder: Path) -> list[Path]:
     """Write ``inspection.json``, ``depth.png`` and, where there are ranks, ``ranks.png``."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "inspection.json"]
     replace_file(written[0], json_line(found.to_dict()))
     name = found.model

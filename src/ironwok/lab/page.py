@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ironwok.files import replace_file
+from ironwok.files import replace_file, writing
 from ironwok.lab.figures import Line, Panel, draw_intervals, draw_panels
 from ironwok.lab.plan import Cell, RunSpec, cells_of, choose, groups_of
 from ironwok.lab.recipe import LabRecipe, NormGroup, NormsRecipe, SequenceGroup
@@ -33,14 +33,18 @@ _COLUMNS = {
 _RULES = {"greater": "left − right > {m}", "less": "right − left > {m}", "equal": "|left − right| ≤ {m}"}
 
 
-def write_report(results: LabResults, folder: Path, *, page: str = "index.md", prefix: str = "") -> Path:
+def write_report(
+    results: LabResults, folder: Path, *, page: str = "index.md", prefix: str = "", figures: bool = True
+) -> Path:
     """Write the page and its figures into a folder and return the page.
 
-    page: its file name. prefix: of the names of the figures, so that several reports share a folder.
+    page: its file name. prefix: of the names of the figures, so that several reports share a folder. figures: False
+    leaves them out, and needs no matplotlib.
     Raises MissingExtraError without matplotlib, OutputError where a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = _draw(results, folder, prefix)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    drawn = _draw(results, folder, prefix) if figures else []
     path = folder / page
     replace_file(path, _page(results, drawn).encode("utf-8"))
     return path
