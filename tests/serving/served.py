@@ -145,15 +145,10 @@ class Running:
 def serving(
     services: Services, *, limits: Limits | None = None, api_keys: Sequence[str] = (), page: bool = False
 ) -> Iterator[Running]:
-    import uvicorn
-
-    from ironwok.serving.run import Runner
+    from ironwok.serving.run import Runner, configuration
 
     app = create_app(services, limits=limits, api_keys=api_keys, page=page, clock=lambda: 1234.5)
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_level="critical", ws="none", timeout_graceful_shutdown=20
-    )
-    server = Runner(config)
+    server = Runner(configuration(app, host="127.0.0.1", port=0, limits=limits or Limits(), log_level="critical"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until = time.monotonic() + 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -87,6 +88,112 @@ def test_a_body_that_comes_too_slowly_is_given_up(services):
         assert running.client.counter('ironwok_rejected_total{reason="request_timeout"}') == 1
 
 
+def test_headers_that_come_too_slowly_are_given_up(services):
+    with serving(services, limits=Limits(body_seconds=0.4)) as running:
+        address = ("127.0.0.1", running.client.port)
+        with socket.create_connection(address, timeout=20) as slow:
+            answer, stop = [], threading.Event()
+            reader = threading.Thread(target=lambda: (answer.append(slow.makefile("rb").read()), stop.set()))
+            reader.start()
+            with suppress(OSError):
+                slow.sendall(b"POST /v1/classify HTTP/1.1\r\n")
+                while not stop.wait(0.05):  # a byte now and then does not buy more time
+                    slow.sendall(b"X")
+            reader.join(20)
+            assert answer[0].startswith(b"HTTP/1.1 408")
+            assert b"headers did not arrive" in answer[0]
+        with socket.create_connection(address, timeout=20) as silent:
+            assert silent.makefile("rb").read().startswith(b"HTTP/1.1 408")
+        with socket.create_connection(address, timeout=20) as second:  # in time with one request, late with the next
+            second.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            received = b""
+            while b"ok" not in received:
+                received += second.recv(1000)
+            second.sendall(b"GET /he")
+            assert second.makefile("rb").read().startswith(b"HTTP/1.1 408")
+        assert running.client.send("/v1/classify", ASK)[0] == 200
+
+
+def test_fifty_megabytes_are_refused_and_the_client_hears_why(client):
+    big = b'{"texts": ["' + b"a" * 50_000_000 + b'"]}'
+    status, _, answer = client.send("/v1/classify", big)
+    assert (status, answer["error"]["code"]) == (413, "request_too_large")
+    assert client.send("/v1/classify", ASK)[0] == 200
+
+
+@pytest.mark.parametrize("length", [b"9" * 5000, b"-1", b"1e3", b"", b"5, 6"])
+def test_a_content_length_that_is_none_is_refused(client, length):
+    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as raw:
+        raw.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\n")
+        raw.shutdown(socket.SHUT_WR)
+        assert raw.makefile("rb").read().startswith((b"HTTP/1.1 400", b"HTTP/1.1 413"))
+    assert client.send("/v1/classify", ASK)[0] == 200
+
+
+def test_who_asks_before_sending_hears_at_once(client):
+    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as polite:
+        head = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n"
+        polite.sendall(head)
+        assert polite.makefile("rb").read().startswith(b"HTTP/1.1 413")
+
+
+def test_without_a_key_a_large_body_is_not_kept_either(services):
+    with serving(services, api_keys=["open-wok"]) as running:
+        running.client.key = None
+        status, _, answer = running.client.send("/v1/classify", b"a" * 20_000_000)
+        assert (status, answer["error"]["code"]) == (401, "invalid_api_key")
+
+
+def test_a_request_for_more_readings_than_a_server_gives_is_refused(client):
+    labels = [f"l{number}" for number in range(200)]
+    status, _, answer = client.send("/v1/classify", {"texts": ["a" * 900_000], "labels": labels})
+    assert (status, answer["error"]["code"]) == (422, "too_much_work")
+    assert "200 labels" in answer["error"]["message"]
+    templates = ["{}" + "x" * number for number in range(150)]
+    status, _, answer = client.send("/v1/classify", {"texts": ["甲"] * 20, "labels": labels, "template": templates})
+    assert (status, answer["error"]["code"]) == (422, "too_much_work")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"texts": ["a"], "labels": ["a", "b"], "threshold": ' + b"9" * 5000 + b"}",
+        b'{"texts": ["a"], "labels": ["a", "b"], "threshold": 1e999}',
+        b'{"texts": ' + b'{"a":' * 50_000 + b"1" + b"}" * 50_000 + b', "labels": ["a", "b"]}',
+        json.dumps({"texts": ["a"], "labels": {f"l{n}": {"x": [{}] * 50} for n in range(500)}}).encode(),
+        b'{"texts": ["a"], "labels": ["a", "b"], "multi_label": "yes"}',
+        b'{"texts": ["a"], "labels": ["a", "b"], "threshold": "0.5"}',
+        b"\x1f\x8b\x08\x00" + b"\x00" * 100,
+        b"texts=a&labels=b",
+        b'\xef\xbb\xbf{"texts": 1}',
+        b"null",
+        b"1" * 100_000,
+    ],
+)
+def test_bombs_and_nonsense_are_answered_in_a_line(client, body):
+    status, _, answer = client.send("/v1/classify", body)
+    assert 400 <= status < 500
+    assert 0 < len(answer["error"]["message"]) <= 500
+    assert "Traceback" not in answer["error"]["message"]
+    assert client.send("/v1/classify", ASK)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/../etc/passwd", "/v1/../../etc/passwd", "/v1/models/..%2f..%2fetc%2fpasswd", "/%00", "/v1/classify%ff"]
+)
+def test_paths_lead_to_no_file(client, path):
+    status, _, answer = client.send(path)
+    assert status in (404, 405)
+    assert "root:" not in str(answer)
+
+
+@pytest.mark.parametrize("model", ["../../../etc/passwd", "/etc/passwd", "ironwok-small", "http://127.0.0.1:1/x"])
+@pytest.mark.parametrize(("path", "ask"), [("/v1/classify", ASK), ("/v1/extract", {"texts": ["a"]})])
+def test_a_model_that_is_not_loaded_is_not_loaded_for_a_request(client, path, ask, model):
+    status, _, answer = client.send(path, ask | {"model": model})
+    assert (status, answer["error"]["code"]) == (404, "model_not_found")
+
+
 def test_a_full_queue_turns_away_and_the_accepted_are_answered(services, scorer):
     with serving(services, limits=Limits(queue=2, batch_seconds=0)) as running, ThreadPoolExecutor(4) as pool:
         client = running.client
@@ -126,6 +233,49 @@ def test_what_nobody_waits_for_is_not_begun(services, scorer):
         assert first.result()[0] == 200
         assert client.send("/v1/classify", ASK)[0] == 200
         assert "离开的人" not in scorer.texts
+
+
+def test_work_that_nobody_waits_for_ends_between_two_passes_of_the_model():
+    import torch
+
+    class Slow(torch.nn.Module):
+        """A pass takes as long as it is told."""
+
+        def __init__(self):
+            super().__init__()
+            self.begun, self.go, self.passes = threading.Event(), threading.Event(), 0
+
+        def forward(self, text):
+            self.passes += 1
+            self.begun.set()
+            assert self.go.wait(20)
+            return []
+
+    class PassingExtractor:
+        task = "entities"
+
+        def __init__(self, model):
+            self.model = model
+
+        def extract(self, texts):
+            return [self.model(text) for text in texts]
+
+    model = Slow()
+    with serving(Services(extractor=PassingExtractor(model), extractor_name="slow")) as running:
+        connection = running.client.connect()
+        connection.request(
+            "POST", "/v1/extract", json.dumps({"texts": ["a"] * 9}), {"content-type": "application/json"}
+        )
+        assert model.begun.wait(20)
+        connection.close()
+        eventually(lambda: running.client.counter('ironwok_requests_total{route="/v1/extract"') == 1)
+        model.go.set()
+        # the next one is answered in full, the abandoned one was not read on
+        assert running.client.send("/v1/extract", {"texts": ["b", "c"]})[0] == 200
+        assert model.passes == 1 + 2
+    # with the server gone, the model is its owner's again
+    assert model("d") == []
+    assert not model._forward_pre_hooks
 
 
 def test_going_down_finishes_what_was_accepted(services, scorer):

@@ -201,7 +201,7 @@ def serve(
             ),
             style="dim",
         )
-    serve_forever(app, host=host, port=port, seconds=seconds)
+    serve_forever(app, host=host, port=port, limits=limits)
 
 
 def _keys(file: Path | None, variable: str | None) -> list[str]:

@@ -67,6 +67,10 @@ class AnswerService:
             raise Problem(422, "too_many_tokens", told)
         return wanted
 
+    def close(self) -> None:
+        """Finish what was accepted."""
+        self.batcher.close()
+
     def submit(self, asking: Asking) -> Job:
         """Raises Busy, Closed."""
         return self.batcher.submit(asking, left=asking.left)

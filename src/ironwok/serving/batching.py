@@ -6,8 +6,9 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,6 +144,34 @@ class MicroBatcher:
             return
         for job, result in zip(batch, results, strict=True):
             job.future.set_result(result)
+
+
+class Passes:
+    """Ends work that nobody waits for any more between two passes of a model.
+
+    model: a torch module, or None where there is none; then nothing is ended.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._waiting: Sequence[threading.Event] = ()
+        self._handle = None if model is None else model.register_forward_pre_hook(self._check)
+
+    @contextmanager
+    def of(self, left: Sequence[threading.Event]) -> Iterator[None]:
+        """While work is done for those who set these events when they leave. Inside, a pass may raise Left."""
+        self._waiting = left
+        try:
+            yield
+        finally:
+            self._waiting = ()
+
+    def close(self) -> None:
+        if self._handle is not None:
+            self._handle.remove()
+
+    def _check(self, *_: Any) -> None:
+        if self._waiting and all(left.is_set() for left in self._waiting):
+            raise Left
 
 
 async def result_of(job: Job, *, gone: Callable[[], Any], seconds: float) -> Any:

@@ -8,6 +8,7 @@ import binascii
 import hmac
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ironwok.serving.limits import Limits, RateLimiter
@@ -16,6 +17,9 @@ from ironwok.serving.problems import Problem
 
 # what load balancers and browsers ask for without a key; nothing there tells anything
 _OPEN = ("/healthz", "/readyz", "/favicon.ico", "/manifest.json")
+
+# bytes of a refused body that are taken in and thrown away
+_DISCARDED = 64_000_000
 
 
 class Gate:
@@ -75,6 +79,21 @@ class Gate:
 
     async def _admit(self, scope: dict[str, Any], receive: Any) -> bytes | None:
         """The body; None where the client left while it came. Raises Problem."""
+        try:
+            self._check(scope)
+        except Problem:
+            # who asks before sending the body hears the answer without it
+            if not any(name.lower() == b"expect" for name, _ in scope["headers"]):
+                await self._discard(receive)
+            raise
+        try:
+            return await asyncio.wait_for(self._read(receive), self._limits.body_seconds)
+        except TimeoutError:
+            told = f"the body did not arrive within {self._limits.body_seconds:g} s"
+            raise Problem(408, "request_timeout", told) from None
+
+    def _check(self, scope: dict[str, Any]) -> None:
+        """What can be told before the body is there. Raises Problem."""
         headers = {name.lower(): value for name, value in scope["headers"]}
         on_page = self._on_page(scope["path"])
         key = _key_of(headers.get(b"authorization", b""), basic=on_page)
@@ -96,14 +115,9 @@ class Gate:
                     headers={"retry-after": str(max(1, round(wait)))},
                 )
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit():
-            raise Problem(400, "invalid_request", "the content-length is no number")
+        if not length.isdigit() or len(length) > 20:
+            raise Problem(400, "invalid_request", "the content-length is no number of bytes")
         self._check_size(int(length))
-        try:
-            return await asyncio.wait_for(self._read(receive), self._limits.body_seconds)
-        except TimeoutError:
-            told = f"the body did not arrive within {self._limits.body_seconds:g} s"
-            raise Problem(408, "request_timeout", told) from None
 
     async def _read(self, receive: Any) -> bytes | None:
         body = bytearray()
@@ -112,9 +126,27 @@ class Gate:
             if message["type"] == "http.disconnect":
                 return None
             body += message.get("body", b"")
-            self._check_size(len(body))
-            if not message.get("more_body", False):
+            more = message.get("more_body", False)
+            try:
+                self._check_size(len(body))
+            except Problem:
+                body.clear()
+                if more:
+                    await self._discard(receive)
+                raise
+            if not more:
                 return bytes(body)
+
+    async def _discard(self, receive: Any) -> None:
+        """Take in the body of a request that is refused, up to a size: most clients listen only when all is sent."""
+        rest = _DISCARDED
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.body_seconds):
+                while rest > 0:
+                    message = await receive()
+                    if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                        return
+                    rest -= len(message.get("body", b""))
 
     def _on_page(self, path: str) -> bool:
         return self._page is not None and (path in ("/", self._page) or path.startswith(self._page + "/"))

@@ -16,18 +16,20 @@ _MOST_CLIENTS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """body: bytes of a request. texts: in one request; characters: of all of them. labels: in one request.
+    """body: bytes of a request. texts: in one request; characters: of all of them. labels: in one request. pairs: of a
+    window of text with a label in a template, that one request asks to read.
 
     queue: requests that wait for a model, of each kind; one more gets 429. seconds: that a request may take, waiting
-    included; body_seconds: that its body may take to arrive. rate: requests a minute of one client, None for any
-    number. batch_texts: texts that are read together; batch_seconds: how long the first of them waits for others.
-    answer_tokens: of the longest answer.
+    included; body_seconds: that its headers may take to arrive, and then its body. rate: requests a minute of one
+    client, None for any number. batch_texts: texts that are read together; batch_seconds: how long the first of them
+    waits for others. answer_tokens: of the longest answer.
     """
 
     body: int = 4_000_000
     texts: int = 256
     characters: int = 1_000_000
     labels: int = 200
+    pairs: int = 200_000
     queue: int = 64
     seconds: float = 60.0
     body_seconds: float = 15.0
@@ -37,7 +39,7 @@ class Limits:
     answer_tokens: int = 512
 
     def __post_init__(self) -> None:
-        for name in ("body", "texts", "characters", "labels", "queue", "batch_texts", "answer_tokens"):
+        for name in ("body", "texts", "characters", "labels", "pairs", "queue", "batch_texts", "answer_tokens"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it is at least 1")
         for name in ("seconds", "body_seconds", "rate"):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 
+import h11
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ironwok.serving.limits import Limits
+from ironwok.serving.problems import Problem
 
 
 class Runner(uvicorn.Server):
@@ -18,16 +24,69 @@ class Runner(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve_forever(app: FastAPI, *, host: str, port: int, seconds: float) -> None:
-    """Serve until a signal comes. seconds: that a request may take; going down waits no longer than that."""
-    config = uvicorn.Config(
+def configuration(app: FastAPI, *, host: str, port: int, limits: Limits, log_level: str = "info") -> uvicorn.Config:
+    """How an application of `create_app` is to be served; going down waits no longer than a request may take."""
+
+    class Protocol(_Protocol):
+        header_seconds = limits.body_seconds
+
+    return uvicorn.Config(
         app,
         host=host,
         port=port,
-        log_level="info",
+        http=Protocol,
+        ws="none",
+        log_level=log_level,
         access_log=False,
         server_header=False,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=int(seconds) + 1,
+        timeout_graceful_shutdown=int(limits.seconds) + 1,
     )
-    Runner(config).run()
+
+
+def serve_forever(app: FastAPI, *, host: str, port: int, limits: Limits) -> None:
+    """Serve until a signal comes."""
+    Runner(configuration(app, host=host, port=port, limits=limits)).run()
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 that gives up a client whose headers do not arrive in time; uvicorn waits for them without end."""
+
+    header_seconds: float
+    _waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        super().connection_made(transport)
+        self._wait_for_headers()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._wait_for_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_headers(self) -> None:
+        # h11 calls a client idle until its headers are complete; the clock does not start anew with each byte of them
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        elif self._waiting is None:
+            self._waiting = self.loop.call_later(self.header_seconds, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _give_up(self) -> None:
+        self._waiting = None
+        if self.transport.is_closing() or self.conn.their_state is not h11.IDLE:
+            return
+        if self.conn.our_state is h11.IDLE:
+            told = f"the headers did not arrive within {self.header_seconds:g} s"
+            response = Problem(408, "request_timeout", told, headers={"connection": "close"}).response()
+            head = h11.Response(status_code=response.status_code, headers=response.raw_headers)
+            for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()

@@ -112,7 +112,7 @@ class ChatRequest(BaseModel):
     temperature: Annotated[float, Field(ge=0, le=10)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    stop: String | list[String] | None = None
+    stop: String | Annotated[list[String], Field(max_length=16)] | None = None
     stream: bool = False
     stream_options: dict[str, Any] | None = None
     n: int = 1

@@ -30,7 +30,7 @@ class Server:
         """Finish what was accepted."""
         for service in (self.classify, self.extract, self.answer):
             if service is not None:
-                service.batcher.close()
+                service.close()
 
     def service(self, service: Any, name: str, asked: str | None, task: str) -> Any:
         """The service of a task. Raises Problem where it is not there, or its model is another one than asked for."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ironwok.results import Classification
-from ironwok.serving.batching import Job, Left, MicroBatcher
+from ironwok.serving.batching import Job, Left, MicroBatcher, Passes
 from ironwok.serving.limits import Limits
 from ironwok.serving.metrics import Metrics
 from ironwok.serving.problems import Problem
@@ -16,6 +16,9 @@ from ironwok.zero_shot.labels import LabelSet, parse_labels
 from ironwok.zero_shot.mapping import check_threshold
 from ironwok.zero_shot.pairs import fill
 from ironwok.zero_shot.question import default_template
+
+# characters that a model reads at once, for guessing how much a request asks for; English fits three times as many
+_WINDOW = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,20 @@ class _Asked:
         return self.templates, self.multi_label, self.threshold, self.calibrate
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A request to extract, checked."""
+
+    texts: tuple[str, ...]
+    left: threading.Event = field(default_factory=threading.Event, compare=False)
+
+
 class ClassifyService:
     """Requests to one classifier."""
 
     def __init__(self, classifier: Any, *, limits: Limits, metrics: Metrics) -> None:
         self._classifier, self._limits = classifier, limits
+        self._passes = Passes(getattr(getattr(classifier, "scorer", None), "model", None))
         self.batcher = MicroBatcher(
             self._work,
             name="classify",
@@ -72,6 +84,15 @@ class ClassifyService:
             )
         for one in templates:
             fill(one, ())
+        windows = len(texts) + sum(map(len, texts)) // _WINDOW
+        if (pairs := windows * len(label_set.names) * len(templates)) > self._limits.pairs:
+            raise Problem(
+                422,
+                "too_much_work",
+                f"these texts are about {windows:,} windows, which with {len(label_set.names)} labels and "
+                f"{len(templates)} templates makes {pairs:,} readings; at most {self._limits.pairs:,} in one request: "
+                "send fewer texts or labels at once",
+            )
         asked = _Asked(
             tuple(texts),
             label_set,
@@ -83,21 +104,27 @@ class ClassifyService:
         return self.batcher.submit(asked, size=len(texts), together=asked.together, left=asked.left)
 
     def _work(self, batch: list[_Asked]) -> list[list[Classification]]:
-        first = batch[0]
+        first, left = batch[0], [asked.left for asked in batch]
         results = []
-        for result in self._classifier.classify_iter(
-            [text for asked in batch for text in asked.texts],
-            labels=[asked.labels for asked in batch for _ in asked.texts],
-            template=list(first.templates),
-            multi_label=first.multi_label,
-            threshold=first.threshold,
-            calibrate=first.calibrate,
-        ):
-            # they come in small rounds: work that nobody waits for ends with the round
-            if all(asked.left.is_set() for asked in batch):
-                raise Left
-            results.append(result)
+        with self._passes.of(left):
+            for result in self._classifier.classify_iter(
+                [text for asked in batch for text in asked.texts],
+                labels=[asked.labels for asked in batch for _ in asked.texts],
+                template=list(first.templates),
+                multi_label=first.multi_label,
+                threshold=first.threshold,
+                calibrate=first.calibrate,
+            ):
+                # they come in small rounds: where a model has no passes, work that nobody waits for ends with a round
+                if all(one.is_set() for one in left):
+                    raise Left
+                results.append(result)
         return _dealt(results, [len(asked.texts) for asked in batch])
+
+    def close(self) -> None:
+        """Finish what was accepted."""
+        self.batcher.close()
+        self._passes.close()
 
 
 class ExtractService:
@@ -105,6 +132,7 @@ class ExtractService:
 
     def __init__(self, extractor: Any, *, limits: Limits, metrics: Metrics) -> None:
         self._extractor, self._limits = extractor, limits
+        self._passes = Passes(getattr(extractor, "model", None))
         self.batcher = MicroBatcher(
             self._work,
             name="extract",
@@ -122,11 +150,18 @@ class ExtractService:
 
     def submit(self, request: ExtractRequest) -> Job:
         """Raises as `ClassifyService.submit`."""
-        texts = checked_texts(request.texts, self._limits)
-        return self.batcher.submit(tuple(texts), size=len(texts))
+        reading = _Reading(tuple(checked_texts(request.texts, self._limits)))
+        return self.batcher.submit(reading, size=len(reading.texts), left=reading.left)
 
-    def _work(self, batch: list[tuple[str, ...]]) -> list[list[Any]]:
-        return _dealt(self._extractor.extract([text for texts in batch for text in texts]), [len(own) for own in batch])
+    def _work(self, batch: list[_Reading]) -> list[list[Any]]:
+        with self._passes.of([one.left for one in batch]):
+            found = self._extractor.extract([text for one in batch for text in one.texts])
+        return _dealt(found, [len(one.texts) for one in batch])
+
+    def close(self) -> None:
+        """Finish what was accepted."""
+        self.batcher.close()
+        self._passes.close()
 
 
 def checked_texts(texts: str | list[str], limits: Limits) -> list[str]:
