@@ -117,7 +117,7 @@ def test_a_whole_evening_without_hardware(tmp_path, free_ports, capsys):
 
 
 def test_a_run_that_is_killed_with_the_mains_off_is_put_right_by_the_next(tmp_path, free_ports, capsys):
-    simulator = Program(tmp_path, "simulate", "room", "--speed", "4")
+    simulator = Program(tmp_path, "simulate", "room", "--speed", "8")
     daemon = None
     try:
         simulator.wait_for("ironwok home run")

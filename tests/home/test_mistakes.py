@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import ssl
@@ -517,3 +518,19 @@ def test_power_that_nobody_can_see_is_unknown_to_home_assistant():
     template = jinja2.Template(power["value_template"])
     shown = [template.render(value_json={"power": said}) for said in ("ON", "OFF", "unknown")]
     assert shown == [power["state_on"], power["state_off"], "None"]
+
+
+def test_a_room_that_closes_while_its_projector_comes_up_leaves_nothing_open(tmp_path):
+    """Closed at every turn of the loop around the moment in which the probe's port opens."""
+
+    async def main(turns):
+        room = Simulation(tmp_path, on=True).make(ports=Ports(0, 0, 0, 0))
+        await room.start()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await room.close()
+
+    for turns in range(8):
+        asyncio.run(main(turns))
+    # what is left open is warned of here, and warnings are errors
+    gc.collect()

@@ -102,7 +102,9 @@ class RoomOnSockets:
                     state = self.projector.now()
                     self.tell(f"projector: {state}, {self.projector.watts:.1f} W")
                 if self.projector.answers and server is None:
-                    server = await asyncio.start_server(_hang_up, self.host, self.ports.probe)
+                    # in two steps: a server that is cancelled while it starts would keep its socket
+                    server = await asyncio.start_server(_hang_up, self.host, self.ports.probe, start_serving=False)
+                    await server.start_serving()
                 elif not self.projector.answers and server is not None:
                     server.close()
                     server = None
