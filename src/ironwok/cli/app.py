@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
+from importlib import import_module, reload
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +25,7 @@ from typer.core import TyperCommand, TyperGroup
 from ironwok.cli import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, silence_stdout
 from ironwok.cli.console import out, say
 from ironwok.cli.help import print_command_help, print_group_help
-from ironwok.cli.language import t
+from ironwok.cli.language import current_language, t
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +219,26 @@ def build_command(name: str) -> Any:
         return _build_group(entry)
     attribute = name.replace("-", "_").replace(" ", "_")
     module = import_module(f"ironwok.cli.{attribute}")
+    _translate_shared_options(module)
     about = getattr(module, "about", None)
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     single.command(entry.name, cls=Command, help=about() if about else entry.summary)(getattr(module, attribute))
     return typer.main.get_command(single)
+
+
+def _translate_shared_options(module: ModuleType) -> None:
+    """Give a command its shared options in the language in force.
+
+    What stands in a command's own annotations is evaluated when the command is built; the shared ones were evaluated
+    when their module was imported.
+    """
+    from ironwok.cli import options
+
+    if current_language() != options.LANGUAGE:
+        reload(options)
+    for name, shared in vars(options).items():
+        if hasattr(shared, "__metadata__") and name in vars(module):
+            setattr(module, name, shared)
 
 
 def _build_group(entry: CommandEntry) -> Any:

@@ -9,20 +9,27 @@ import typer
 
 from ironwok.cli.language import t
 from ironwok.cli.options import (
+    Address,
     Calibrate,
     Device,
     Dtype,
     Encoding,
+    Engine,
     LabelThreshold,
     MultiLabel,
     OutFile,
     Overwrite,
     PairsAtOnce,
+    PartFormat,
+    PartSize,
     Resume,
     Scorer,
     Separator,
     TextField,
     Texts,
+    WorkerCpus,
+    WorkerGpus,
+    Workers,
 )
 
 if TYPE_CHECKING:
@@ -102,13 +109,22 @@ def classify(
         bool,
         typer.Option("--estimate", help=t(en="Only say how long it would take.", zh="只估算要花多久。")),
     ] = False,
+    engine: Engine = "plain",
+    address: Address = None,
+    workers: Workers = None,
+    cpus_per_worker: WorkerCpus = None,
+    gpus_per_worker: WorkerGpus = None,
+    part_size: PartSize = None,
+    part_format: PartFormat = None,
 ) -> None:
     from ironwok.cli.console import out as console
     from ironwok.cli.lines import ResultFile, read_labels, read_lines
+    from ironwok.cli.scaling import Scaling
     from ironwok.errors import InputError
     from ironwok.zero_shot.labels import parse_labels
     from ironwok.zero_shot.question import default_template
 
+    scaling = Scaling(engine, address, workers, cpus_per_worker, gpus_per_worker, part_size, part_format)
     if resume and out is None:
         raise InputError("--resume goes on with a file: name it with --out")
     if estimate and file == "-":
@@ -124,6 +140,15 @@ def classify(
         "label_separator": separator,
         "shortlist": shortlist,
     }
+    if scaling.asked:
+        from ironwok.scale.work import ClassifyTexts
+
+        if estimate:
+            raise InputError("--estimate tells of one process: try a part of the texts without --engine ray")
+        work = ClassifyTexts(model, options, scorer=scorer, batch_size=batch_size, device=device, dtype=dtype)
+        where = {"text_field": text_field, "encoding": encoding}
+        scaling.run([file], work, out=out, resume=resume, overwrite=overwrite, **where)
+        return
     settings = options | {"model": model, "scorer": scorer, "dtype": dtype}
     lines = read_lines(file, text_field=text_field, encoding=encoding, on_skip=_report, on_note=_note)
     with ResultFile(out, settings=settings, resume=resume, overwrite=overwrite, dry=estimate) as results:

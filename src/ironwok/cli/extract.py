@@ -10,7 +10,22 @@ from typing import Annotated, Any
 import typer
 
 from ironwok.cli.language import t
-from ironwok.cli.options import Device, Dtype, OutFile, Overwrite, Resume, TextField, Texts
+from ironwok.cli.options import (
+    Address,
+    Device,
+    Dtype,
+    Engine,
+    OutFile,
+    Overwrite,
+    PartFormat,
+    PartSize,
+    Resume,
+    TextField,
+    Texts,
+    WorkerCpus,
+    WorkerGpus,
+    Workers,
+)
 
 
 def about() -> str:
@@ -106,19 +121,44 @@ def extract(
     ] = 32,
     device: Device = None,
     dtype: Dtype = None,
+    engine: Engine = "plain",
+    address: Address = None,
+    workers: Workers = None,
+    cpus_per_worker: WorkerCpus = None,
+    gpus_per_worker: WorkerGpus = None,
+    part_size: PartSize = None,
+    part_format: PartFormat = None,
 ) -> None:
     from ironwok.cli.console import say
     from ironwok.cli.lines import ResultFile, read_lines
+    from ironwok.cli.scaling import Scaling
     from ironwok.errors import InputError
     from ironwok.events.choosing import choose_model
     from ironwok.events.decoding import DecodingOptions
     from ironwok.events.extractor import load_extractor
     from ironwok.events.schema_files import schema_to_dict
 
+    scaling = Scaling(engine, address, workers, cpus_per_worker, gpus_per_worker, part_size, part_format)
     if resume and out is None:
         raise InputError("--resume goes on with a file: name it with --out")
     options = DecodingOptions(threshold=threshold, link_threshold=link_threshold, tolerance=tolerance)
     choice = choose_model(schema, model=model)
+    if scaling.asked:
+        from ironwok.scale.work import ExtractTexts, task_of
+
+        work = ExtractTexts(
+            choice.model,
+            schema=choice.schema,
+            options=options,
+            across=across,
+            batch_size=batch_size,
+            device=device,
+            dtype=dtype,
+            task=task_of(choice.model),
+        )
+        where = {"text_field": text_field, "encoding": None}
+        scaling.run([file], work, out=out, resume=resume, overwrite=overwrite, **where)
+        return
     settings = {
         "model": choice.model,
         "schema": None if choice.schema is None else schema_to_dict(choice.schema),

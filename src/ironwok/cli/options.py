@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ironwok.cli.language import t
+from ironwok.cli.language import current_language, t
+
+LANGUAGE = current_language()  # of the texts below; see `app`
 
 Texts = Annotated[
     str,
@@ -123,5 +125,75 @@ Dtype = Annotated[
             en="float32, bfloat16 (faster on recent processors), or auto (default: float32).",
             zh="float32、bfloat16（在新处理器上更快）或 auto（默认 float32）。",
         ),
+    ),
+]
+
+# Many machines: docs/scale.md.
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="plain|ray",
+        help=t(
+            en="ray: do it part by part on a Ray cluster; the input may be folders, patterns, .parquet and URLs "
+            "(s3:// …), and --out is a folder or URL of parts.",
+            zh="ray：在 Ray 集群上分块处理；输入可以是文件夹、通配模式、.parquet 和 URL（s3:// 等），"
+            "--out 是分块结果的文件夹或 URL。",
+        ),
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT|auto",
+        help=t(en="The Ray cluster (default: one on this machine alone).", zh="Ray 集群的地址（默认只用本机）。"),
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=1,
+        help=t(
+            en="With --engine ray, how many copies of the model work at once (default: all that there is room for).",
+            zh="配合 --engine ray：同时工作的模型份数（默认能放多少放多少）。",
+        ),
+    ),
+]
+WorkerCpus = Annotated[
+    float | None,
+    typer.Option(
+        "--cpus-per-worker",
+        metavar="N",
+        help=t(en="Cores of each worker (default: 1).", zh="每份占用的核数（默认 1）。"),
+    ),
+]
+WorkerGpus = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-worker",
+        metavar="N",
+        help=t(
+            en="GPUs of each worker; 0.5 puts two on one (default: 0).",
+            zh="每份占用的 GPU 数，0.5 即两份共用一块（默认 0）。",
+        ),
+    ),
+]
+PartSize = Annotated[
+    float | None,
+    typer.Option(
+        "--part-size",
+        metavar="MB",
+        help=t(en="How much of the input makes a part (default: 4 MB).", zh="每块包含多少输入（默认 4 MB）。"),
+    ),
+]
+PartFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--part-format",
+        metavar="parquet|jsonl",
+        help=t(en="What the parts are written as (default: parquet).", zh="分块结果的格式（默认 parquet）。"),
     ),
 ]
