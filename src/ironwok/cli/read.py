@@ -12,16 +12,23 @@ from ironwok.cli.console import out as stdout
 from ironwok.cli.console import say
 from ironwok.cli.language import current_language, t
 from ironwok.cli.options import (
+    Address,
     Calibrate,
     Device,
     Dtype,
     Encoding,
+    Engine,
     LabelThreshold,
     MultiLabel,
     PairsAtOnce,
+    PartFormat,
+    PartSize,
     Scorer,
     Separator,
     TextField,
+    WorkerCpus,
+    WorkerGpus,
+    Workers,
 )
 
 
@@ -182,8 +189,16 @@ def read(
             ),
         ),
     ] = False,
+    engine: Engine = "plain",
+    address: Address = None,
+    workers: Workers = None,
+    cpus_per_worker: WorkerCpus = None,
+    gpus_per_worker: WorkerGpus = None,
+    part_size: PartSize = None,
+    part_format: PartFormat = None,
 ) -> None:
     """Parse, show what goes on, print the table."""
+    from ironwok.cli.scaling import Scaling
     from ironwok.cli.watch import Watch
 
     if labels is None and schema is None and event_model is None and not ask:
@@ -193,6 +208,29 @@ def read(
                 zh="请说明要什么：--labels '甲,乙,丙'、--schema finance、--ask '问题'，可以同时要几样",
             )
         )
+    scaling = Scaling(engine, address, workers, cpus_per_worker, gpus_per_worker, part_size, part_format)
+    if scaling.asked:
+        from ironwok.cli.read_scaled import read_scaled
+
+        sorting = {"template": template, "multi_label": multi_label, "threshold": threshold, "calibrate": calibrate}
+        read_scaled(
+            [str(path) for path in paths],
+            scaling,
+            out=out,
+            labels=labels,
+            labelling=sorting | {"model": model, "scorer": scorer, "batch_size": batch_size},
+            label_separator=separator,
+            schema=schema,
+            event_model=event_model,
+            tolerance=tolerance,
+            ask=ask,
+            reading={"text_field": text_field, "title_field": title_field, "encoding": encoding},
+            max_chars=max_chars,
+            device=device,
+            dtype=dtype,
+            fresh=fresh,
+        )
+        return
     with Watch() as watch:
         watch.say_loading()
         from ironwok.cli.lines import read_labels
