@@ -165,7 +165,11 @@ def _tables(results: LabResults) -> list[str]:
         heads = ["Variant", *(head for head, _ in columns.values())]
         if isinstance(group, SequenceGroup):
             heads += ["Parameters in layers", "Multiplications a pair"]
-        made += [f"### {name}", _describe(results.recipe, group), _table(heads, rows)]
+        told = _describe(results.recipe, group)
+        if tasks:
+            shares = ", ".join(f"{task} {share:.3f}" for task, share in results.guessing.items())
+            told += f" Always answering the most frequent label has an accuracy of: {shares}."
+        made += [f"### {name}", told, _table(heads, rows)]
     return made
 
 

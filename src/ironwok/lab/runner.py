@@ -30,12 +30,17 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LabResults:
-    """What a folder holds. sweeps, finals: records of finished runs. meta: of the runs: command, hardware, seeds."""
+    """What a folder holds.
+
+    meta: of the runs: command, hardware, seeds. sweeps, finals: records of finished runs. guessing: task -> accuracy of
+    always answering the most frequent label.
+    """
 
     recipe: LabRecipe
     meta: dict[str, Any]
     sweeps: list[Record]
     finals: list[Record]
+    guessing: dict[str, float]
 
 
 def run_lab(
@@ -102,6 +107,7 @@ def load_results(out: Path) -> LabResults:
         meta,
         [record for record in mine if record["spec"]["phase"] == "sweep"],
         [record for record in mine if record["spec"]["phase"] == "final"],
+        {name: task.majority for name, task in data.tasks.items()} if (data := load_data(out)) else {},
     )
 
 
