@@ -283,3 +283,19 @@ def test_a_prediction_is_made_from_a_few_passages_and_a_clock(extractor):
     assert reader.predict_seconds(["下棋"] * 10, 500) == pytest.approx(100.0)
     assert EventReader(extractor=extractor).predict_seconds(["下棋"] * 10, 20) is None
     assert EventReader(extractor=extractor).predict_seconds([], 500) is None
+
+
+def test_a_title_and_what_follows_it_are_read_apart(tmp_path, extractor):
+    """Short paragraphs share a passage; an event has its trigger and its arguments in one of them."""
+    text = "老张的一天\n\n上午下棋。\n他说，老张下棋\n下得好。\n"
+    source = tmp_path / "一天.txt"
+    source.write_text(text, encoding="utf-8")
+    report = read(source, out=tmp_path / "out", extractor=extractor)
+    (document,) = report.documents
+    assert len(document.passages) == 1
+    assert extractor.asked == ["老张的一天", "上午下棋。", "他说，老张下棋\n下得好。"]
+    first, second = document.events
+    assert [argument.role for argument in first.arguments] == ["结果"]
+    assert [argument.role for argument in second.arguments] == ["对手", "结果"]
+    assert first.trigger == Span(text.index("下棋"), text.index("下棋") + 2, "下棋")
+    assert second.trigger == Span(text.rindex("下棋"), text.rindex("下棋") + 2, "下棋")

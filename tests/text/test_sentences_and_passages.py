@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ironwok.errors import InputError
 from ironwok.results import Span
-from ironwok.text.passages import split_passages
+from ironwok.text.passages import split_paragraphs, split_passages
 from ironwok.text.sentences import split_sentences
 
 # Everything that the splitters look at, and some that they do not.
@@ -229,7 +229,7 @@ NOISE = {
 
 
 @pytest.mark.parametrize("name", NOISE)
-@pytest.mark.parametrize("split", [split_sentences, split_passages])
+@pytest.mark.parametrize("split", [split_sentences, split_passages, split_paragraphs])
 def test_twice_the_text_is_twice_the_work(name: str, split: Callable[[str], list[Span]]) -> None:
     text = NOISE[name] * (4000 // len(NOISE[name]))
     once, twice = steps_of(lambda: split(text)), steps_of(lambda: split(text * 2))
@@ -248,3 +248,17 @@ def test_ten_megabytes_of_noise_lose_nothing() -> None:
             assert not text[end : span.start].strip()
             end = span.end
         assert not text[end:].strip()
+
+
+def test_paragraphs_end_at_empty_lines_sentences_and_headings() -> None:
+    text = "一、总则\n本条\n写在两行里。\r\n下一段\n\n  另一段，\n没有完\n"
+    spans = split_paragraphs(text)
+    check(text, spans)
+    assert [span.text for span in spans] == ["一、总则", "本条\n写在两行里。", "下一段", "另一段，\n没有完"]
+    assert split_paragraphs(" \n\n") == []
+
+
+@given(LIVELY)
+@settings(max_examples=100, deadline=None)
+def test_paragraphs_lose_nothing(text: str) -> None:
+    check(text, split_paragraphs(text))

@@ -1,7 +1,8 @@
 """Events of passages, for the main job.
 
-A passage may be a part of a paragraph, and an event may go on in the next part. So the passages of a paragraph are read
-as one text, and each event goes to the passage in which it begins.
+A passage may be a part of a paragraph, and an event may go on in the next part; or it may be several short paragraphs,
+a title and what follows it, say, which are no sentence together. So the paragraphs are read one by one, whatever
+passages they were cut into, and each event goes to the passage in which it begins.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ironwok.events.schema import Schema
 from ironwok.reading.aggregate import SCORE_DIGITS
 from ironwok.reading.readers import folder_hash, hub_commit
 from ironwok.results import DocumentResult, Event, EventsAsked, PassageResult, Report
+from ironwok.text.passages import split_paragraphs
 
 if TYPE_CHECKING:
     pass
@@ -97,15 +99,16 @@ class EventReader:
         }
 
     def read(self, passages: Sequence[PassageResult]) -> list[PassageResult]:
-        paragraphs = list(_paragraphs(passages))
-        found = self.extractor().extract([_text(paragraph) for paragraph in paragraphs])
+        stretches = [(stretch, split_paragraphs(_text(stretch))) for stretch in _stretches(passages)]
+        found = iter(self.extractor().extract([span.text for _, paragraphs in stretches for span in paragraphs]))
         results = []
-        for paragraph, events in zip(paragraphs, found, strict=True):
-            beginning: dict[int, list[Event]] = {passage.index: [] for passage in paragraph}
-            for event in events:
-                moved = _rounded(event.moved(paragraph[0].span.start))
-                beginning[_home(moved, paragraph).index].append(moved)
-            results += [replace(passage, events=tuple(beginning[passage.index])) for passage in paragraph]
+        for stretch, paragraphs in stretches:
+            beginning: dict[int, list[Event]] = {passage.index: [] for passage in stretch}
+            for span, events in zip(paragraphs, found, strict=False):  # found goes on with the next stretch
+                for event in events:
+                    moved = _rounded(event.moved(stretch[0].span.start + span.start))
+                    beginning[_home(moved, stretch).index].append(moved)
+            results += [replace(passage, events=tuple(beginning[passage.index])) for passage in stretch]
         return results
 
     def conclude(self, document: DocumentResult) -> DocumentResult:
@@ -201,7 +204,7 @@ def _harmless(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
-def _paragraphs(passages: Sequence[PassageResult]) -> Iterator[list[PassageResult]]:
+def _stretches(passages: Sequence[PassageResult]) -> Iterator[list[PassageResult]]:
     """Passages that follow each other in one document without a line break between them."""
     paragraph: list[PassageResult] = []
     for passage in passages:

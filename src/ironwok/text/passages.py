@@ -77,6 +77,21 @@ def split_passages(text: str, *, max_chars: int = DEFAULT_MAX_CHARS, min_chars: 
     return spans
 
 
+def split_paragraphs(text: str) -> list[Span]:
+    """The paragraphs of a text, in order, without the white space around them, however short or long they are.
+
+    They are parted by empty lines and by line ends behind a sentence or a heading; other line ends are taken for those
+    of wrapped lines.
+    """
+    places: list[tuple[int, int]] = []
+    before: _Line | None = None
+    for line in _lines(text):
+        goes_on = before is not None and not (line.apart or line.heading or before.heading or before.closed)
+        places.append((places.pop()[0] if goes_on else line.start, line.end))
+        before = line
+    return [Span(start, end, text[start:end]) for start, end in places]
+
+
 def _lines(text: str) -> Iterator[_Line]:
     """The lines that hold anything; what is a heading shows in the line after it."""
     waiting: _Line | None = None
