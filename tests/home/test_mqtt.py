@@ -312,7 +312,7 @@ def test_tls_encrypts_and_believes_nobody_else(make_mosquitto, tmp_path):
     async def entered(one):
         client = Broker(one, retry=0.1)
         client.start()
-        found = await client.ready(10 if one == settings(ours, ours) else 1.0)
+        found = await client.ready(10 if one == settings(ours, ours) else 0.5)
         trouble = client.trouble
         await client.close()
         return found, trouble

@@ -195,6 +195,37 @@ def test_off_is_sent_once_even_to_a_plug_that_does_not_answer():
     assert with_plug(scenario) == []
 
 
+def test_a_stranger_does_not_speak_for_the_plug():
+    """Somebody else in the network, with the token even, answers that nothing runs: from another port."""
+    forged = []
+
+    async def scenario(plug, model, room):
+        real = room._plug_asked
+
+        def answered_by_a_stranger(data, answer):
+            def forge(packet):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                    stranger.sendto(packet, callers[0])
+                forged.append(packet)
+
+            real(data, forge)
+
+        callers = []
+        (protocol,) = (
+            one
+            for one in (getattr(part, "get_protocol", lambda: None)() for part in room._open)
+            if getattr(one, "_heard", None) == real
+        )
+        received = protocol.datagram_received
+        protocol._heard = answered_by_a_stranger
+        protocol.datagram_received = lambda data, addr: (callers.insert(0, addr), received(data, addr))
+        with pytest.raises(WayError, match="does not answer"):
+            await plug.read()
+
+    with_plug(scenario)
+    assert forged
+
+
 def test_a_plug_without_the_meter_that_it_should_have_is_no_reading():
     async def scenario(plug, model, room):
         with pytest.raises(WayError, match="does not say its power"):
