@@ -152,13 +152,12 @@ class GPLinkerModel(PreTrainedModel):
     @classmethod
     def from_pretrained(cls, name_or_path: Any, *arguments: Any, **choices: Any) -> Any:
         """As of `PreTrainedModel`, for folders with packed weights (`ironwok.models.compact`) too."""
-        packed = read_packed(Path(name_or_path)) if name_or_path is not None and Path(name_or_path).is_dir() else None
-        if packed is None:
+        folder = None if name_or_path is None else Path(name_or_path)
+        packed = None if folder is None or not folder.is_dir() else read_packed(folder)
+        if folder is None or packed is None:
             return super().from_pretrained(name_or_path, *arguments, **choices)
-        choices.setdefault("config", None)
-        if choices["config"] is None:
-            choices["config"] = GPLinkerConfig.from_pretrained(name_or_path)
-        return super().from_pretrained(None, *arguments, state_dict=packed, **choices)
+        config = choices.pop("config", None) or GPLinkerConfig.from_pretrained(str(folder))
+        return super().from_pretrained(None, *arguments, config=config, state_dict=packed, **choices)
 
     def take_over(self, other: GPLinkerModel, *, spans: Mapping[int, int], links: Mapping[int, int]) -> None:
         """Start from the pointers of another model with the same encoder and the same kind and width of pointers.
