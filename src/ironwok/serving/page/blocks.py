@@ -204,7 +204,8 @@ def _answer(page: _Page, server: Server) -> None:
                 async for piece in pieces:
                     if isinstance(piece, str):
                         said += piece
-                        yield markup.unfinished(said)
+                        if piece:
+                            yield markup.unfinished(said)
                     else:
                         yield markup.answered(piece)
         except TimeoutError:
