@@ -6,6 +6,7 @@ FILE is JSON Lines (also .xz): {"question", "answers", "contexts", "gold"}, gold
 answer. A case is right if an accepted answer stands in the text, both normalised as SQuAD does. With --keep-in every
 case is written as it is done, and the same command goes on where it was stopped, also with other methods; --done shows
 what there is. Prints a table, one by what the answers are (numbers, names, other words), then one line of JSON.
+With --reader the extractive reader answers instead, beside BM25, and no language model is loaded.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=Path, required=True, help="JSON Lines of cases")
     parser.add_argument("--model", default="smollm2", help="smollm2, a folder, or a hub id")
+    parser.add_argument("--reader", action="store_true", help="the extractive reader and BM25, no language model")
     parser.add_argument("--limit", type=int, help="only the first N cases")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth case")
     parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave the first N out of the table")
@@ -68,6 +70,10 @@ def run(options: argparse.Namespace) -> None:
     cases = load_cases(options.cases, options.limit)[options.skip :: options.every]
     if not cases:
         raise InputError(f"--skip {options.skip} leaves no case")
+    if options.reader:
+        from _reader_qa import run as run_reader
+
+        return run_reader(options, cases)
     settings = Settings(
         beta=options.beta,
         eta=options.eta,

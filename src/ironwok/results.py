@@ -293,6 +293,8 @@ class Answer:
     doubts: why the sources do not settle the answer, as codes; empty where they do. "unrelated": no text makes the
     question likelier; "tie": several explain it equally well; "jumping": the answer keeps changing its source.
     finished: the answer ended by itself; else it ran out of room.
+    model: that answered, "" where that was not said: a causal language model, or "extractive" for the reader that marks
+    words of the sources. score: how probable that reader holds its answer, in [0, 1]; None from a language model.
     """
 
     question: str
@@ -302,8 +304,12 @@ class Answer:
     parts: int
     doubts: tuple[str, ...] = ()
     finished: bool = True
+    model: str = ""
+    score: float | None = None
 
     def __post_init__(self) -> None:
+        if self.score is not None:
+            _check_score("answer", self.text, self.score)
         place = 0
         for token in self.tokens:
             if not place == token.start <= token.end <= len(self.text):
@@ -318,9 +324,13 @@ class Answer:
         return not self.doubts
 
     def to_dict(self) -> dict[str, Any]:
+        told: dict[str, Any] = {"model": self.model} if self.model else {}
+        if self.score is not None:
+            told["score"] = self.score
         return {
             "question": self.question,
             "answer": self.text,
+            **told,
             "settled": self.settled,
             "doubts": list(self.doubts),
             "finished": self.finished,
@@ -340,6 +350,8 @@ class Answer:
             parts=record["parts"],
             doubts=tuple(record["doubts"]),
             finished=record["finished"],
+            model=record.get("model", ""),
+            score=record.get("score"),
         )
 
 

@@ -86,6 +86,8 @@ class AnswerPrinter:
         for line in remarks(answer):
             console.print(Text(line, style="yellow"), soft_wrap=True)
         print_sources(answer, console)
+        if line := answered_by(answer):
+            console.print(Text(line, style="dim"), soft_wrap=True)
         console.print()
 
 
@@ -115,6 +117,18 @@ def remarks(answer: Answer) -> list[str]:
             t(en="Broken off at the longest length (--max-tokens).", zh="达到长度上限而中断（--max-tokens）。")
         )
     return lines
+
+
+def answered_by(answer: Answer) -> str:
+    """Which reader answered, and how sure it is; empty where that is not known."""
+    if answer.score is not None:
+        return t(
+            en=f"Marked in the files by the extractive reader, without a language model; score {answer.score:.2f}.",
+            zh=f"由抽取式阅读器在文件中标出，没有用语言模型；得分 {answer.score:.2f}。",
+        )
+    if answer.model:
+        return t(en=f"Written by {harmless(answer.model)}.", zh=f"由 {harmless(answer.model)} 写出。")
+    return ""
 
 
 def strip(answer: Answer) -> Text:

@@ -21,13 +21,15 @@ def about() -> str:
             "that the answer rests on. All of the text is read, however much it is: every passage on its own, and the "
             "answer follows the one that explains the question best. Nothing leaves this machine.\n\n"
             "  ironwok ask 'When does the ferry leave?' notes/ timetable.pdf\n\n"
-            "The default model is small and knows English only; better ones are one --model away."
+            "Without --model, Chinese questions are answered by a reader that marks words in the files, others by a "
+            "small language model that knows English only. Better models are one --model away."
         ),
         zh=(
             "根据文件和文件夹（.txt .md .html .pdf .docx .csv .jsonl）回答问题，并列出答案所依据的段落。"
             "不论文字有多少，全部都读：每段单独读，答案跟随最能解释问题的那一段。数据不出本机。\n\n"
-            "  ironwok ask '渡轮几点开？' 资料/ --model Qwen/Qwen2.5-0.5B-Instruct\n\n"
-            "默认模型很小，只懂英文；用 --model 换更好的。"
+            "  ironwok ask '渡轮几点开？' 资料/\n\n"
+            "不给 --model 时，中文问题由抽取式阅读器回答，在文件里标出词句；其他语言的由一个只懂英文的小模型回答。"
+            "想要更好的答案，用 --model 指定模型。"
         ),
     )
 
@@ -58,18 +60,20 @@ def ask(
         ),
     ] = None,
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--model",
             "-m",
             metavar="NAME",
             help=t(
-                en="A causal language model: smollm2 (English only), a folder, or a hub id. For Chinese for example "
-                "Qwen/Qwen2.5-0.5B-Instruct.",
-                zh="因果语言模型：smollm2（只懂英文）、文件夹或 hub 上的名字；中文例如 Qwen/Qwen2.5-0.5B-Instruct。",
+                en="Who answers: extractive (marks words in the files), or a causal language model: smollm2 (English "
+                "only), a folder, or a hub id, for Chinese for example Qwen/Qwen2.5-0.5B-Instruct (default: extractive "
+                "for Chinese questions, smollm2 for others).",
+                zh="由谁回答：extractive（在文件里标出词句），或因果语言模型：smollm2（只懂英文）、文件夹或 hub 上的"
+                "名字，中文例如 Qwen/Qwen2.5-0.5B-Instruct（默认：中文问题用 extractive，其他用 smollm2）。",
             ),
         ),
-    ] = "smollm2",
+    ] = None,
     pooling: Annotated[
         str,
         typer.Option(
@@ -225,9 +229,10 @@ def ask(
     given = {name: value for name, value in given.items() if value is not None}
     contexts = _contexts(paths, text_field=text_field, encoding=encoding)
 
-    from ironwok.nbce import Answerer, Settings
+    from ironwok.nbce import Settings
     from ironwok.nbce.answerer import DEFAULT_WINDOW
     from ironwok.progress import progress_bar
+    from ironwok.reader import ByLanguage
 
     if keep is not None:
         given |= {"keep": keep or None} | ({} if keep else {"negligible": 0.0})
@@ -236,8 +241,11 @@ def ask(
         given = {"keep": None, "negligible": 0.0, "closer": 0} | given
     settings = Settings(pooling=pooling, temperature=temperature, seed=seed, **given)  # pyright: ignore[reportArgumentType]
     shown = sys.stderr.isatty()
-    with progress_bar(t(en="loading the model", zh="加载模型"), total=None, shown=shown):
-        answerer = Answerer(model, device=device, dtype=dtype, window=window or DEFAULT_WINDOW)
+    options = {"device": device, "dtype": dtype, "window": window or DEFAULT_WINDOW}
+    answerer = ByLanguage(model, options=options)
+    if not all(map(answerer.reads, questions)):
+        with progress_bar(t(en="loading the model", zh="加载模型"), total=None, shown=shown):
+            answerer.answerer()
     from ironwok.cli.answers import AnswerPrinter, ReadingBar
 
     printer = AnswerPrinter(json_lines=json_lines, numbered=len(questions) > 1)

@@ -129,8 +129,10 @@ def read(
             "--answer-model",
             metavar="NAME",
             help=t(
-                en="The language model that answers: smollm2, a folder, or a hub id (default: smollm2).",
-                zh="回答问题的语言模型：smollm2、文件夹或 hub 上的名字（默认 smollm2）。",
+                en="Who answers: extractive, or a language model: smollm2, a folder, or a hub id (default: extractive "
+                "for Chinese questions, smollm2 for others).",
+                zh="由谁回答：extractive（在文件里标出词句），或语言模型：smollm2、文件夹或 hub 上的名字"
+                "（默认：中文问题用 extractive，其他用 smollm2）。",
             ),
         ),
     ] = None,

@@ -137,7 +137,7 @@ def _print_documents(report: Report, console: Console) -> None:
 
 def _print_answers(report: Report, console: Console) -> None:
     """Every question with its answer in the colours of its sources, what is doubtful, and the sources."""
-    from ironwok.cli.answers import print_sources, remarks, strip
+    from ironwok.cli.answers import answered_by, print_sources, remarks, strip
 
     for answer in report.answers:
         console.print(Text(answer.question, style="bold"), soft_wrap=True)
@@ -146,6 +146,8 @@ def _print_answers(report: Report, console: Console) -> None:
         for line in remarks(answer):
             console.print(Text(line, style="yellow"), soft_wrap=True)
         print_sources(answer, console)
+        if line := answered_by(answer):
+            console.print(Text(line, style="dim"), soft_wrap=True)
         console.print()
 
 

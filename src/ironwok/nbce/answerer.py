@@ -6,6 +6,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ironwok.errors import InputError, LanguageWarning, TextTooLongError
@@ -69,6 +70,7 @@ class Answerer:
         self.engine = Engine(loaded, used=set(tokenizer.get_vocab().values()))
         self.prompter = Prompter(tokenizer)
         self.chunk_tokens, self.window, self.bounds = chunk_tokens, window, bounds
+        self.name = os.fspath(model) if isinstance(model, str | os.PathLike) else ""
 
     @property
     def end(self) -> frozenset[int]:
@@ -206,7 +208,8 @@ class Answerer:
                     ordered=ordered and len(parts) > 1,
                 )
             decoded = self.decode(ready if near is None else near.prepared, settings, on_text=on_text)
-            yield _answer(question, self.prompter.length(question), decoded, ready, near, parts, given, self.bounds)
+            answer = _answer(question, self.prompter.length(question), decoded, ready, near, parts, given, self.bounds)
+            yield replace(answer, model=self.name)
 
     def _check_questions(self, questions: Sequence[str]) -> None:
         if isinstance(questions, str):
@@ -248,9 +251,11 @@ class Answerer:
             warnings.warn(
                 # whoever has Chinese texts may read no English
                 f"this model hardly knows Chinese (its vocabulary spells a character in {spelled:.1f} pieces): expect "
-                "no usable answers to Chinese questions or from Chinese texts; name a model that was trained on "
-                "Chinese with --model, such as Qwen/Qwen2.5-0.5B-Instruct. 这个模型几乎不懂中文，对中文的问题和资料"
-                "给不出可用的答案；请用 --model 指定学过中文的模型，例如 Qwen/Qwen2.5-0.5B-Instruct。",
+                "no usable answers to Chinese questions or from Chinese texts; ask in Chinese without naming a model "
+                "and the extractive reader answers, or name a model that was trained on Chinese, such as "
+                "Qwen/Qwen2.5-0.5B-Instruct. 这个模型几乎不懂中文，对中文的问题和资料给不出可用的答案；"
+                "不指定模型、用中文提问，就由抽取式阅读器回答；或者指定学过中文的模型，例如 "
+                "Qwen/Qwen2.5-0.5B-Instruct。",
                 LanguageWarning,
                 stacklevel=3,
             )

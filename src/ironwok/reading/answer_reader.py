@@ -15,9 +15,8 @@ from ironwok.reading.readers import folder_hash
 from ironwok.results import Answer, DocumentResult, PassageResult, Report
 
 if TYPE_CHECKING:
-    from ironwok.nbce import Answerer, Settings
+    from ironwok.nbce import Settings
 
-DEFAULT_ANSWER_MODEL = "smollm2"
 ANSWERS = "answers.jsonl"
 _DIGITS = 6
 
@@ -25,8 +24,9 @@ _DIGITS = 6
 class AnswerReader:
     """Answers questions when all documents have been read.
 
-    questions: at least one, none blank. model, device, dtype: as in `ironwok.nbce.Answerer`, which is loaded when the
-    answers begin. settings: of decoding. answerer: one that is loaded already; ``model`` then only names it.
+    questions: at least one, none blank. model: as in `ironwok.reader.ByLanguage`; None: the extractive reader for
+    Chinese questions, the default language model for others. device, dtype: of a language model, which is loaded when
+    the answers begin. settings: of its decoding. answerer: anything with `ask_many`; ``model`` then only names it.
     Every answer is in answers.jsonl as soon as it is given, with a mark of the texts and settings that it is of ("of"):
     a run that was interrupted among them goes on with the next. Where documents came or changed, all are given anew.
 
@@ -45,7 +45,7 @@ class AnswerReader:
         device: str | None = None,
         dtype: str | None = None,
         settings: Settings | None = None,
-        answerer: Answerer | None = None,
+        answerer: Any = None,
         on_answer: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         listed = [questions] if isinstance(questions, str) else list(questions)
@@ -55,7 +55,7 @@ class AnswerReader:
             if not isinstance(question, str) or not question.strip():
                 raise InputError(f"question {number} is {question!r}: it holds no text")
         self.questions = tuple(dict.fromkeys(listed))
-        self.model = DEFAULT_ANSWER_MODEL if model is None else model
+        self.model = model
         self.device, self.dtype = device, "auto" if dtype is None else dtype
         self._settings, self._answerer = settings, answerer
         self._is_given = answerer is not None
@@ -64,7 +64,7 @@ class AnswerReader:
     def settings(self) -> dict[str, Any]:
         return {
             "answers_questions": list(self.questions),
-            "answers_model": self.model,
+            "answers_model": self.model or "by language",
             "answers_model_version": None if self._is_given else self._model_version(),
             "answers_dtype": self.dtype,
             "answers_decoding": asdict(self.decoding) | {"stop": list(self.decoding.stop)},
@@ -102,23 +102,36 @@ class AnswerReader:
                     log.append([answer.to_dict() | {"of": of}])
                     given[answer.question] = answer
                     self._on_answer(len(given), len(self.questions))
-        return replace(report, answers=tuple(given[question] for question in self.questions), answer_model=self.model)
+        answers = tuple(given[question] for question in self.questions)
+        named = dict.fromkeys(answer.model for answer in answers if answer.model)
+        return replace(report, answers=answers, answer_model=", ".join(named) or self.model or "")
 
     def files(self, report: Report) -> Mapping[str, Iterable[bytes]]:
         return {}  # answers.jsonl has grown answer by answer
 
-    def answerer(self) -> Answerer:
+    def answerer(self) -> Any:
         if self._answerer is None:
-            from ironwok.nbce import Answerer
+            from ironwok.reader import ByLanguage
 
-            self._answerer = Answerer(self.model, device=self.device, dtype=self.dtype)
+            self._answerer = ByLanguage(self.model, options={"device": self.device, "dtype": self.dtype})
         return self._answerer
 
     def _model_version(self) -> str | None:
+        """What tells those who answer from later ones of the same names."""
+        from ironwok.reader import ByLanguage
+        from ironwok.reader.weights import load_weights
+
+        asked = [ByLanguage(self.model).reads(question) for question in self.questions]
+        versions = [load_weights().version] if any(asked) else []
+        if not all(asked):
+            versions.append(self._language_model_version() or "")
+        return " ".join(versions) or None
+
+    def _language_model_version(self) -> str | None:
         from ironwok.models.bundled import resolve_model
         from ironwok.nbce.loading import CONVERSION, DEFAULT_MODEL
 
-        if self.model == DEFAULT_MODEL:
+        if self.model is None or self.model == DEFAULT_MODEL:
             return CONVERSION
         folder = Path(resolve_model(self.model))
         return folder_hash(folder) if folder.is_dir() else None
@@ -147,4 +160,4 @@ def _rounded(answer: Answer) -> Answer:
         )
         for one in answer.sources
     )
-    return replace(answer, sources=sources)
+    return replace(answer, sources=sources, score=None if answer.score is None else round(answer.score, _DIGITS))
