@@ -85,6 +85,49 @@ def test_all_arguments_of_a_type_are_one_event() -> None:
     assert [(e.type, e.trigger, [x.span for x in e.arguments]) for e in events] == [("收购", b, [a, c])]
 
 
+def test_a_tagger_that_was_killed_goes_on_to_the_same_weights(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import itertools
+
+    import _fewfc
+    from extraction_samples import EVENTS, SCHEMA, quick_settings
+    from ironwok.events.classes import TaskClasses
+    from ironwok.training.extraction.train import tokenizer_of
+
+    torch.set_num_threads(1)
+    clock = itertools.count(0, 61)  # every step is a minute: each is saved
+    monkeypatch.setattr(_fewfc.time, "perf_counter", lambda: next(clock))
+    classes, tokenizer = TaskClasses.of("events", SCHEMA), tokenizer_of(str(tiny_encoder))
+
+    def begin() -> _fewfc.TaggerRun:
+        settings = quick_settings(batch_size=2)
+        return _fewfc.TaggerRun(str(tiny_encoder), EVENTS, classes, tokenizer, settings, steps=5)
+
+    whole = begin().train(tmp_path / "whole.pt")
+    torn, step = begin(), _fewfc.TaggerRun._train_step
+
+    def stop_after_three(run: _fewfc.TaggerRun) -> None:
+        if run.step == 3:
+            raise KeyboardInterrupt
+        step(run)
+
+    monkeypatch.setattr(_fewfc.TaggerRun, "_train_step", stop_after_three)
+    with pytest.raises(KeyboardInterrupt):
+        torn.train(tmp_path / "torn.pt")
+    monkeypatch.setattr(_fewfc.TaggerRun, "_train_step", step)
+    again = begin()
+    resumed = again.train(tmp_path / "torn.pt")
+    assert again.step == 5
+    start = begin().mean.state_dict()
+    for name, value in whole.state_dict().items():
+        assert value.equal(resumed.state_dict()[name]), name
+    assert any(not value.equal(start[name]) for name, value in whole.state_dict().items())
+    # one that is done trains no more
+    monkeypatch.setattr(_fewfc.TaggerRun, "_train_step", stop_after_three)
+    begin().train(tmp_path / "torn.pt")
+
+
 def test_speed_is_measured_on_equal_batches() -> None:
     import extract_speed
 
