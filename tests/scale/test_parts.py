@@ -22,7 +22,7 @@ def planned(*inputs, part_bytes=64, **options):
     plan = make_plan(
         [str(one) for one in inputs], places[0][0], [path for _, path in places], part_bytes=part_bytes, **options
     )
-    assert Plan.from_bytes(plan.to_bytes()) == plan
+    assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
     return plan, places[0][0]
 
 

@@ -9,6 +9,7 @@ import pytest
 from ironwok import read
 from ironwok.cli import language, main
 from ironwok.errors import InputError
+from ironwok.scale import job
 from ironwok.scale.documents import ReadFiles, compose_report
 from ironwok.scale.job import run_job
 from ironwok.scale.work import ClassifyTexts, ExtractTexts, task_of
@@ -110,18 +111,42 @@ def test_documents_in_parts_give_the_report_of_the_plain_run(student, sentences,
     asked = {"labels": ["财经", "体育", "天气"], "model": str(student), "threshold": 0.4}
     work = ReadFiles(labels=asked)
     out = tmp_path / "out"
-    job = run_job(notes, work, out=out, part_format=form, part_bytes=150)
-    assert job.parts > 2
-    report = compose_report(work, job, sources=[str(notes)], form=form)
+    done = run_job(notes, work, out=out, part_format=form, part_bytes=150)
+    assert done.parts > 2
+    report = compose_report(work, done, sources=[str(notes)], form=form)
     expected = read(notes, out=tmp_path / "plain", **asked)
     assert report.documents == expected.documents
     assert sorted(skip.document for skip in report.skipped) == sorted(skip.document for skip in expected.skipped)
     assert {(s.record, s.line) for s in report.skipped} == {(s.record, s.line) for s in expected.skipped}
     assert report.labels == expected.labels
     assert "主队在加时赛中连进两球" in (out / "index.html").read_text(encoding="utf-8")
-    assert compose_report(work, job, sources=[str(notes)], form=form, most=3) is None
+    assert compose_report(work, done, sources=[str(notes)], form=form, most=3) is None
     with pytest.raises(InputError, match="nothing is asked for"):
         ReadFiles()
+
+
+def test_the_command_that_reads_goes_on_by_itself(student, sentences, tmp_path, capsys, monkeypatch):
+    # what an actor does, in this process: the way there is the same for all work, and tested in test_cluster
+    monkeypatch.setattr(job, "_engine", lambda fleet: job.Here())
+    notes, out = tmp_path / "notes", tmp_path / "out"
+    notes.mkdir()
+    for n, text in enumerate(sentences):
+        (notes / f"{n}.txt").write_text(text, encoding="utf-8")
+    asked = ["read", str(notes), "--labels", "财经,体育,天气", "--model", str(student), "--out", str(out)]
+    on_ray = [*asked, "--engine", "ray", "--part-size", "0.0001"]
+    assert main(on_ray) == 0
+    told = capsys.readouterr()
+    assert "6 documents, 6 passages" in told.out
+    assert (out / "index.html").exists()
+    parts = {path: path.stat().st_mtime_ns for path in out.glob("part-*")}
+    assert len(parts) > 2
+    assert main(on_ray) == 0
+    assert f"{len(parts)} of them done already" in " ".join(capsys.readouterr().err.split())
+    assert {path: path.stat().st_mtime_ns for path in out.glob("part-*")} == parts
+    (notes / "0.txt").write_text(sentences[1], encoding="utf-8")
+    assert main([*on_ray, "--fresh"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.glob("part-*")} != parts
+    assert sentences[0] not in (out / "index.html").read_text(encoding="utf-8")
 
 
 def test_options_that_are_of_no_use_are_refused(tmp_path, capsys):

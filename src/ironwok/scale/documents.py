@@ -163,11 +163,15 @@ def read_documents(
     """The documents that a finished job has read, in the order of its inputs."""
     storage, root = Storage.of(os.fspath(out), filesystem)
     folders = Folders(storage, root.rstrip("/"))
-    for part in Plan.from_bytes(storage.read(folders.plan)).parts:
+    for part in _plan(folders).parts:
         for record in _records(storage, folders.part(part, form), form):
             document = record["document"]
             document = json.loads(document) if isinstance(document, str) else document
             yield DocumentResult.from_dict(document, map(PassageResult.from_dict, document["results"]))
+
+
+def _plan(folders: Folders) -> Plan:
+    return Plan.from_dict(json.loads(folders.storage.read(folders.job))["plan"])
 
 
 def _records(storage: Storage, path: str, form: PartFormat) -> Iterator[dict[str, Any]]:
@@ -184,7 +188,7 @@ def skipped(out: str, job: JobReport) -> Iterator[Skip]:
     folders = Folders(storage, root.rstrip("/"))
     yield from (Skip(url, message) for url, message in job.unreadable)
     bad = {one.number for one in job.done if one.quarantined}
-    for part in Plan.from_bytes(storage.read(folders.plan)).parts:
+    for part in _plan(folders).parts:
         if part.number in bad:
             for row in map(json.loads, storage.read(folders.quarantine(part)).splitlines()):
                 place = json.loads(row["text"]) if row["error"] == "DocumentError" else {}

@@ -195,9 +195,9 @@ def run_job(
                 text_field=text_field,
                 encoding=encoding,
             )
-            target.write(folders.plan, plan.to_bytes())
-            # the settings last: without them the folder is not of a job yet
-            target.write(folders.job, json.dumps(settings, ensure_ascii=False, indent=2).encode())
+            # what was asked and how it is cut in one file: they come together or not at all
+            whole = {"settings": settings, "plan": plan.to_dict()}
+            target.write(folders.job, json.dumps(whole, ensure_ascii=False).encode("utf-8", "backslashreplace"))
         else:
             plan = kept
         done = {one.number: one for one in _done(folders, plan)}
@@ -293,27 +293,27 @@ def _alone(folders: Folders) -> Iterator[None]:
 def _open(folders: Folders, settings: dict[str, Any], *, resume: bool, overwrite: bool, out: str) -> Plan | None:
     """The plan of an earlier run to go on with, or None for a new one."""
     storage = folders.storage
-    if overwrite:
-        for folder in ("", "_quarantine/", "_job/done/", "_job/in_hand/"):
-            for name in storage.names(f"{folders.root}/{folder}".rstrip("/")):
-                if name.startswith("part-"):
-                    storage.remove(f"{folders.root}/{folder}{name}")
-        # in this order: without its settings a folder is not of a job
-        storage.remove(folders.job)
-        storage.remove(folders.plan)
     if not storage.exists(folders.job):
         strange = [name for name in storage.names(folders.root) if name not in ("_job", "_quarantine")]
         if strange:
             raise OutputError(f"{out} holds {strange[0]}, which is of no job: choose an empty or new folder")
         return None
+    if overwrite:
+        # first the word that they are done: should this stop here, the old job is one with more to do
+        for folder in ("_job/done/", "_job/in_hand/", "_quarantine/", ""):
+            for name in storage.names(f"{folders.root}/{folder}".rstrip("/")):
+                if name.startswith("part-"):
+                    storage.remove(f"{folders.root}/{folder}{name}")
+        return None
     if not resume:
         raise OutputError(f"{out} holds a job: pass --resume to go on with it, or --overwrite to replace it")
-    before = json.loads(storage.read(folders.job))
+    job = json.loads(storage.read(folders.job))
+    before = job["settings"]
     changed = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
     if changed:
         told = "; ".join(f"{name}: {before.get(name)!r} there, {settings.get(name)!r} now" for name in changed)
         raise InputError(f"{out} was begun with other settings ({told:.300}): pass --overwrite to start anew")
-    return Plan.from_bytes(storage.read(folders.plan))
+    return Plan.from_dict(job["plan"])
 
 
 def _done(folders: Folders, plan: Plan) -> Iterator[PartDone]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import json
 import lzma
 import tempfile
 import zlib
@@ -108,16 +107,14 @@ class Plan:
     parts: tuple[Part, ...]
     unreadable: tuple[tuple[str, str, str], ...]  # url, kind of error, message
 
-    def to_bytes(self) -> bytes:
+    def to_dict(self) -> dict[str, Any]:
         sources = list(dict.fromkeys(piece.source for part in self.parts for piece in part.pieces))
         number = {source: i for i, source in enumerate(sources)}
         parts = [[[number[piece.source], piece.start, piece.stop] for piece in part.pieces] for part in self.parts]
-        record = {"sources": [asdict(source) for source in sources], "parts": parts, "unreadable": self.unreadable}
-        return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        return {"sources": [asdict(source) for source in sources], "parts": parts, "unreadable": self.unreadable}
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Plan:
-        record = json.loads(data)
+    def from_dict(cls, record: dict[str, Any]) -> Plan:
         sources = [Source.from_dict(source) for source in record["sources"]]
         parts = (
             Part(number, tuple(Piece(sources[source], start, stop) for source, start, stop in pieces))

@@ -213,10 +213,13 @@ def absolute(model: str) -> str:
 
 def model_version(model: str) -> str | None:
     """Hash of the files of a bundled model or a folder; None for a name of the hub."""
-    from ironwok.models.bundled import resolve_model
     from ironwok.reading.readers import folder_hash
 
-    folder = Path(resolve_model(model)).expanduser()
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        from ironwok.models.bundled import resolve_model  # brings torch along
+
+        folder = Path(resolve_model(model))
     return folder_hash(folder) if folder.is_dir() else None
 
 

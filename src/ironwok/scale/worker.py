@@ -51,10 +51,6 @@ class Folders:
     def job(self) -> str:
         return f"{self.root}/_job/job.json"
 
-    @property
-    def plan(self) -> str:
-        return f"{self.root}/_job/plan.json"
-
 
 @dataclass(frozen=True, slots=True)
 class PartDone:
