@@ -146,7 +146,7 @@ def test_english_is_read_too(reader):
     texts = ["Bread rises twice.", "The ferry to Lindholm leaves at seven. It does not sail on Sundays."]
     answer = reader.ask("When does the ferry leave?", texts)
     assert answer.sources[0].context == 1
-    assert "seven" in answer.text
+    assert answer.text == "The ferry to Lindholm leaves at seven."  # in English always the sentence
     check(answer, texts)
 
 

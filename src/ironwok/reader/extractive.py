@@ -14,6 +14,7 @@ from ironwok.reader.questions import Question, understand
 from ironwok.reader.spans import candidates_in
 from ironwok.reader.weights import Weights, load_weights, probabilities
 from ironwok.results import Answer, AnswerToken, Source, Span
+from ironwok.text.characters import has_han
 
 NAME = "extractive"
 _SOURCES = 3
@@ -34,7 +35,7 @@ class Bounds:
 
 
 # measured, see docs/ask.md
-DEFAULT_BOUNDS = Bounds(span=0.3, answered=0.5, tie=0.9)
+DEFAULT_BOUNDS = Bounds(span=0.3, answered=0.5, tie=0.6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,9 @@ class ExtractiveReader:
         return found
 
     def _words(self, asked: Question, sentence: Sentence) -> tuple[Span, float]:
-        """The likeliest words of a sentence, and how likely they are among all; the sentence itself if it has none."""
+        """The likeliest words of a sentence, and how likely they are among all; else the sentence itself, and 0."""
+        if not has_han(asked.text):
+            return sentence.span, 0.0  # the weights were fitted on Chinese: of English words few are right
         choice = candidates_in(asked, sentence, background=self.weights.background)
         if not len(choice.starts):
             return sentence.span, 0.0

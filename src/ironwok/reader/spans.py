@@ -75,6 +75,8 @@ _NUMBERS = (
     "place end",
     "body end",
     "sentence length",
+    "fits",
+    "fits not",
 )
 _SIDES = len(CLASSES)
 WIDTH = len(_NUMBERS) + 4 * _SIDES + len(_BEFORE) + len(TYPES)
@@ -91,7 +93,8 @@ class Candidates:
 
 def candidates_in(question: Question, sentence: Sentence, *, background: Callable[[str], float]) -> Candidates:
     """All stretches of whole words that begin and end with a word, not longer than `LONGEST`, brackets in pairs."""
-    words = sentence.words
+    # "2009 年" is "2009年": some put spaces between Chinese and the rest
+    words = [word for word in sentence.words if CLASSES[word.kind] != "space"]
     first, last = _pairs(words)
     starts = np.array([word.start for word in words], dtype=np.int64)
     ends = np.array([word.end for word in words], dtype=np.int64)
@@ -130,6 +133,18 @@ def candidates_in(question: Question, sentence: Sentence, *, background: Callabl
     head = np.array([_head_ends(plain[: one.end], behind) for one in words])
     previous, following = kinds[first], kinds[last + 2]
     closed = (CLASS["edge"], CLASS["pause"], CLASS["stop"])
+    numeral = each(lambda word: any(map(is_numeral, word)))
+    marked = each(lambda word: bool(_TIME_MARKS & set(word)))
+    place_end = np.array([word[-1] in _PLACE_ENDS for word in lowered])[last].astype(float)
+    named = np.maximum(holds("person"), np.maximum(holds("latin"), holds("body")))
+    # what is asked for; nothing can be said of the other types
+    fits = {
+        "who": named,
+        "when": np.maximum(holds("time"), np.maximum(numeral, marked)),
+        # a year is no number of things, unless years are asked for
+        "many": numeral * (1 - each(lambda word: bool(_TIME_MARKS & set(word) - set(asked)))),
+        "where": np.maximum(np.maximum(holds("place"), holds("body")), np.maximum(place_end, holds("locality"))),
+    }.get(TYPES[question.kind])
     numbers = np.stack(
         [
             length / 10,
@@ -143,8 +158,8 @@ def candidates_in(question: Question, sentence: Sentence, *, background: Callabl
             aligned_right[last] / 4,
             head[last] / 3,
             inside(chars * known) / np.maximum(inside(chars), 1),
-            each(lambda word: any(map(is_numeral, word))),
-            each(lambda word: bool(_TIME_MARKS & set(word))),
+            numeral,
+            marked,
             holds("latin"),
             ((previous == CLASS["opening"]) & (following == CLASS["closing"])).astype(float),
             holds("pause"),
@@ -154,9 +169,11 @@ def candidates_in(question: Question, sentence: Sentence, *, background: Callabl
             (np.isin(previous, closed) & np.isin(following, closed)).astype(float),
             (first == 0).astype(float),
             (last == len(words) - 1).astype(float),
-            np.array([word[-1] in _PLACE_ENDS for word in lowered])[last].astype(float),
+            place_end,
             np.array([word[-1] in _BODY_ENDS for word in lowered])[last].astype(float),
             np.full(len(first), np.log1p(len(text)) / 4),
+            np.zeros(len(first)) if fits is None else fits,
+            np.zeros(len(first)) if fits is None else 1 - fits,
         ],
         axis=1,
     )
