@@ -63,15 +63,20 @@ def random_student(folder: Path, sample: list[str]) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """rows_per_second: while working. ready: seconds until all workers were. seconds: of the whole job."""
+    """rows_per_second: while working. per_cpu_second: rows a second of the workers' processors, which other programs on
+    the machine do not change much. driver: seconds of processor of this process, starting Ray included, in which it did
+    no part itself. ready: seconds until all workers were. seconds: of the whole job.
+    """
 
     rows_per_second: float
+    per_cpu_second: float
+    driver: float
     ready: float
     seconds: float
 
 
 def measure(file: Path, work: ClassifyTexts, fleet: Fleet, part_bytes: int, rows: int) -> Measured:
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     joined: list[float] = []
     finished: list[tuple[float, PartDone]] = []
 
@@ -83,13 +88,16 @@ def measure(file: Path, work: ClassifyTexts, fleet: Fleet, part_bytes: int, rows
 
     with tempfile.TemporaryDirectory() as out:
         report = run_job(file, work, out=Path(out) / "out", fleet=fleet, part_bytes=part_bytes, on_event=hear)
-    end = time.perf_counter()
+    end, driver = time.perf_counter(), time.process_time() - cpu_start
     assert report.rows == rows, f"{report.rows} of {rows} rows"
     assert len(joined) == (fleet.workers or 1)
     ready = joined[-1]
     # of a part that an early worker began alone, the share that was done in the company of the others
     shares = (done.rows * min(1.0, max(0.0, moment - ready) / max(done.seconds, 1e-9)) for moment, done in finished)
-    return Measured(sum(shares) / (finished[-1][0] - ready), ready - start, end - start)
+    rate = sum(shares) / (finished[-1][0] - ready)
+    working = sum(done.cpu_seconds for _, done in finished)
+    driver -= working if fleet.engine == "here" else 0
+    return Measured(rate, rows / working, driver, ready - start, end - start)
 
 
 def main() -> None:
@@ -118,35 +126,45 @@ def main() -> None:
                 *((f"ray {n}", Fleet("ray", workers=n)) for n in arguments.workers),
             ):
                 runs.setdefault(name, []).append(measure(file, work, fleet, part_bytes, arguments.rows))
-    rates = {name: statistics.median(one.rows_per_second for one in measured) for name, measured in runs.items()}
+    rates, per_cpu, drivers, ready, seconds = (
+        {name: statistics.median(getattr(one, figure) for one in measured) for name, measured in runs.items()}
+        for figure in ("rows_per_second", "per_cpu_second", "driver", "ready", "seconds")
+    )
     rows = [
         (
             name,
             f"{rates[name]:,.1f}",
             f"{rates[name] / rates['plain']:.2f}×",
-            f"{statistics.median(one.ready for one in measured):.1f}",
-            f"{statistics.median(one.seconds for one in measured):.1f}",
+            f"{per_cpu[name]:,.1f}",
+            f"{per_cpu[name] / per_cpu['plain']:.2f}×",
+            f"{drivers[name]:.2f}",
+            f"{ready[name]:.1f}",
+            f"{seconds[name]:.1f}",
         )
-        for name, measured in runs.items()
+        for name in runs
     ]
     size = statistics.mean(len(text) for text in every)
-    show(
-        f"{arguments.rows:,} texts of {size:.0f} characters in {arguments.parts} parts, {cores} cores",
-        ("", "rows/s", "of the plain loop", "s until ready", "s in all"),
-        rows,
-    )
+    columns = ("", "rows/s", "of plain", "rows/CPU s", "of plain", "driver CPU s", "s until ready", "s in all")
+    title = f"{arguments.rows:,} texts of {size:.0f} characters in {arguments.parts} parts, {cores} cores"
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    show(title, columns, rows, notes=[] if load is None else [f"load of the machine at the end: {load:.1f}"])
     finish(
         {
             "benchmark": "ray_scale",
             "model": arguments.model or "random ngrams",
+            "labels": len(arguments.labels.split(",")),
             "rows": arguments.rows,
             "characters": round(size, 1),
             "parts": arguments.parts,
             "cores": cores,
+            "load": load,
             "repetitions": arguments.repetitions,
             "rows_per_second": {name: round(rate, 2) for name, rate in rates.items()},
             "of_plain": {name: round(rate / rates["plain"], 3) for name, rate in rates.items()},
-            "seconds_until_ready": {name: round(statistics.median(o.ready for o in m), 2) for name, m in runs.items()},
+            "rows_per_cpu_second": {name: round(rate, 2) for name, rate in per_cpu.items()},
+            "of_plain_per_cpu_second": {name: round(rate / per_cpu["plain"], 3) for name, rate in per_cpu.items()},
+            "driver_cpu_seconds": {name: round(value, 2) for name, value in drivers.items()},
+            "seconds_until_ready": {name: round(value, 2) for name, value in ready.items()},
         }
     )
 

@@ -65,6 +65,7 @@ class PartDone:
     replaced: int
     characters: int
     seconds: float
+    cpu_seconds: float
     reason: str = ""
 
 
@@ -117,7 +118,7 @@ class Worker:
 
     def do(self, part: Part, deaths: int) -> PartDone | Failure:
         """Do a part and leave it on the disk. deaths: workers that died at it before."""
-        started = time.monotonic()
+        started, cpu_started = time.monotonic(), time.process_time()
         try:
             counted = _Counts()
             records: list[dict[str, Any]] = []
@@ -128,6 +129,7 @@ class Worker:
                     bad.append(item)
                 else:
                     records.append(item)
+            self._write_results(part, records, bad)
             done = PartDone(
                 part.number,
                 len(records),
@@ -136,9 +138,11 @@ class Worker:
                 counted.replaced,
                 counted.characters,
                 round(time.monotonic() - started, 3),
+                round(time.process_time() - cpu_started, 3),
                 counted.reason,
             )
-            self._write(part, records, bad, done)
+            # the word that the part is done comes last
+            self._folders.storage.write(self._folders.done(part), json.dumps(asdict(done)).encode())
         except Exception as error:
             return Failure.of(error)
         return done
@@ -205,8 +209,7 @@ class Worker:
             yield from self._answer([item], counted)
         storage.write(path, json.dumps({"deaths": deaths}).encode())
 
-    def _write(self, part: Part, records: list[dict[str, Any]], bad: list[BadRow], done: PartDone) -> None:
-        """The quarantine first, the word that the part is done last."""
+    def _write_results(self, part: Part, records: list[dict[str, Any]], bad: list[BadRow]) -> None:
         storage, folders = self._folders.storage, self._folders
         if bad:
             storage.write(folders.quarantine(part), b"".join(json_line(row.to_dict()) for row in bad))
@@ -215,7 +218,6 @@ class Worker:
         else:
             data = _parquet(records, self._work)
         storage.write(folders.part(part, self._form), data)
-        storage.write(folders.done(part), json.dumps(asdict(done)).encode())
 
 
 @dataclass(slots=True)
