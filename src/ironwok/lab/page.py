@@ -234,7 +234,8 @@ def _legend(recipe: LabRecipe) -> str:
     return shared + (
         " Accuracy is that of the likeliest token, given the true ones before it. Ranks are means over heads, layers "
         "and texts of the self-attention after training (of the encoder, where there are two), as shares of the "
-        "number of tokens n; −∞ stands for a matrix that is singular in float64."
+        "number of tokens n; −∞ stands for runs in which some matrix has the determinant 0: attention is "
+        "computed in float32, and where a weight on the diagonal is too small for it, even a triangle is singular."
     )
 
 
