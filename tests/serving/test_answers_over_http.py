@@ -8,7 +8,7 @@ import pytest
 from served import Endless, eventually, serving
 
 from ironwok.nbce import Answerer, Settings
-from ironwok.serving import Limits, Services
+from ironwok.serving import Limits, Services, load_services
 
 CONTEXTS = ["The key is under the mat.", "The cat is on the roof."]
 QUESTION = "Where is the key?"
@@ -194,3 +194,21 @@ def test_an_answer_that_takes_too_long_ends_in_an_error():
         answerer.stopped.clear()
         assert client.send("/v1/answer", {"question": "?", "contexts": ["a"]})[0] == 504
         eventually(answerer.stopped.is_set)
+
+
+def test_the_reader_without_a_language_model_answers_too():
+    services = load_services(model=None, answer="extractive")
+    contexts = ["面团要发两次：先在盆里一小时。", "去林岛的渡船早上七点从旧码头出发，周日停航。"]
+    ask = {"question": "去林岛的渡船几点出发？", "contexts": contexts}
+    with serving(services) as running:
+        status, _, whole = running.client.send("/v1/answer", ask)
+        assert (status, whole["model"]) == (200, "extractive")
+        assert whole["answer"]
+        assert whole["answer"] in contexts[1]
+        assert (whole["sources"][0]["context"], whole["sources"][0]["text"]) == (1, contexts[1])
+        *pieces, last = running.client.events("/v1/answer", ask | {"stream": True})
+        assert "".join(piece["delta"] for piece in pieces).strip() == last["answer"] == whole["answer"]
+        chat = {"messages": [{"role": "user", "content": ask["question"]}], "documents": contexts}
+        answer = running.client.send("/v1/chat/completions", chat)[2]
+        assert answer["choices"][0]["message"]["content"] == whole["answer"]
+        assert answer["usage"]["prompt_tokens"] == sum(map(len, [ask["question"], *contexts]))

@@ -55,8 +55,9 @@ def serve(
             "--answer",
             metavar="MODEL",
             help=t(
-                en="Also answer and chat, with this causal language model (such as smollm2).",
-                zh="同时提供问答和对话，用这个因果语言模型（如 smollm2）。",
+                en="Also answer and chat, with this causal language model (such as smollm2), or extractive: mark the "
+                "words that answer, in Chinese and English.",
+                zh="同时提供问答和对话，用这个因果语言模型（如 smollm2），或用 extractive：在中英文文本里标出答案。",
             ),
         ),
     ] = None,

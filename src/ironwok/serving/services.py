@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ironwok.results import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def load_services(
     """Load the models of a server. None: without that task. Raises what loading each of them raises.
 
     model: of the classifier, or the folder of a student. extract: a model of `ironwok train`. answer: a causal language
-    model, as of `ironwok ask`.
+    model, as of `ironwok ask`, or "extractive" for the reader that needs none.
     """
     classifier = extractor = answerer = None
     if model is not None:
@@ -54,8 +57,36 @@ def load_services(
         from ironwok.events.extractor import load_extractor
 
         extractor = load_extractor(extract, device=device, dtype=dtype)
-    if answer is not None:
+    if answer == "extractive":
+        answerer = _Marking()
+    elif answer is not None:
         from ironwok.nbce import Answerer
 
         answerer = Answerer(answer, device=device, dtype=dtype or "auto")
     return Services(classifier, model or "", extractor, extract or "", answerer, answer or "")
+
+
+class _Marking:
+    """`ExtractiveReader` behind the call of an `Answerer`; how to decode is nothing to it."""
+
+    def __init__(self) -> None:
+        from ironwok.reader import ExtractiveReader
+
+        self._reader = ExtractiveReader()
+
+    @staticmethod
+    def tokenizer(text: str, *, add_special_tokens: bool) -> dict[str, list[int]]:
+        """Characters, for clients that ask how much was read."""
+        return {"input_ids": [ord(character) for character in text]}
+
+    def ask(
+        self,
+        question: str,
+        contexts: Sequence[Any],
+        *,
+        settings: Any,
+        on_text: Callable[[str], None],
+        on_read: Callable[[int, int], None],
+    ) -> Answer:
+        (answer,) = self._reader.ask_many([question], contexts, on_text=on_text, on_read=on_read)
+        return answer
