@@ -101,7 +101,7 @@ def settled(reader: ExtractiveReader, found: Sequence[tuple[Case, Reading]]) -> 
         others = [text for number, text in enumerate(case.contexts) if number != case.gold]
         without.append(reader.ask(case.question, others))
     answers = [(case, one.answer) for case, one in found if one.answer is not None]
-    words = [(case, one) for case, one in found if one.answer is not None and one.answer.text == one.words]
+    words = [(case, one) for case, one in found if one.answer is not None and one.answer.text != one.sentence.text]
     sure = [case for case, answer in answers if answer.settled]
     right = [is_right(answer.text, case.answers) for case, answer in answers if answer.settled]
     return {
