@@ -73,6 +73,12 @@ def test_json_lines_hold_everything(run, notes):
         assert "".join(record["answer"][start:end] for start, end, _ in record["tokens"]) == record["answer"]
 
 
+def test_the_model_is_named_without_its_place(run, notes, folder):
+    _, out, _ = run(QUESTION, notes)
+    assert f"Written by {folder.name}." in out
+    assert json.loads(run(QUESTION, notes, "--json")[1])["model"] == folder.name
+
+
 def test_several_questions_are_shown_above_their_answers(run, notes):
     _, out, _ = run(QUESTION, notes, "-q", "What rises?")
     assert out.index(QUESTION) < out.index("[1] ") < out.index("What rises?")

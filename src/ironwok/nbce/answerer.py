@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ironwok.errors import InputError, LanguageWarning, TextTooLongError
@@ -70,7 +71,7 @@ class Answerer:
         self.engine = Engine(loaded, used=set(tokenizer.get_vocab().values()))
         self.prompter = Prompter(tokenizer)
         self.chunk_tokens, self.window, self.bounds = chunk_tokens, window, bounds
-        self.name = os.fspath(model) if isinstance(model, str | os.PathLike) else ""
+        self.name = _name(model) if isinstance(model, str | os.PathLike) else ""
 
     @property
     def end(self) -> frozenset[int]:
@@ -259,6 +260,11 @@ class Answerer:
                 LanguageWarning,
                 stacklevel=3,
             )
+
+
+def _name(model: str | os.PathLike[str]) -> str:
+    """Goes out with every answer: what a folder is called, not where it lies."""
+    return Path(model).resolve().name if Path(model).is_dir() else os.fspath(model)
 
 
 def tokens_per_han(tokenizer: PreTrainedTokenizerBase, text: str) -> float:
