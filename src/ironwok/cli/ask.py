@@ -229,21 +229,22 @@ def ask(
     given = {name: value for name, value in given.items() if value is not None}
     contexts = _contexts(paths, text_field=text_field, encoding=encoding)
 
-    from ironwok.nbce import Settings
-    from ironwok.nbce.answerer import DEFAULT_WINDOW
-    from ironwok.progress import progress_bar
     from ironwok.reader import ByLanguage
 
-    if keep is not None:
-        given |= {"keep": keep or None} | ({} if keep else {"negligible": 0.0})
-    elif route == 0 or pooling != "entropy":
-        # all passages to the end, as published: without routing nothing says which could be left out
-        given = {"keep": None, "negligible": 0.0, "closer": 0} | given
-    settings = Settings(pooling=pooling, temperature=temperature, seed=seed, **given)  # pyright: ignore[reportArgumentType]
     shown = sys.stderr.isatty()
-    options = {"device": device, "dtype": dtype, "window": window or DEFAULT_WINDOW}
+    options = {"device": device, "dtype": dtype, "window": window or DEFAULTS["window"]}
     answerer = ByLanguage(model, options=options)
-    if not all(map(answerer.reads, questions)):
+    settings = None
+    if not all(map(answerer.reads, questions)):  # the reader of Chinese needs no torch, and none of these
+        from ironwok.nbce import Settings
+        from ironwok.progress import progress_bar
+
+        if keep is not None:
+            given |= {"keep": keep or None} | ({} if keep else {"negligible": 0.0})
+        elif route == 0 or pooling != "entropy":
+            # all passages to the end, as published: without routing nothing says which could be left out
+            given = {"keep": None, "negligible": 0.0, "closer": 0} | given
+        settings = Settings(pooling=pooling, temperature=temperature, seed=seed, **given)  # pyright: ignore[reportArgumentType]
         with progress_bar(t(en="loading the model", zh="加载模型"), total=None, shown=shown):
             answerer.answerer()
     from ironwok.cli.answers import AnswerPrinter, ReadingBar
