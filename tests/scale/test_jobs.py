@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from scale_work import Counting
 
-from ironwok.errors import InputError, ModelError, OutputError, ScaleError
+from ironwok.errors import InputError, MissingExtraError, ModelError, OutputError, ScaleError
 from ironwok.scale.job import Began, Finished, Fleet, run_job
 
 
@@ -164,3 +165,14 @@ def test_other_file_systems(file, tmp_path):
     assert report.earlier == report.parts
     memory.rm("/in", recursive=True)
     memory.rm("/out", recursive=True)
+
+
+def test_what_is_not_installed_is_said_first(file, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"--engine ray needs .*ironwok\[ray\]"):
+        run_job(file, Counting(), out=tmp_path / "out", fleet=Fleet("ray"))
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"Parquet needs .*ironwok\[ray\]"):
+        run_job(file, Counting(), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert run_job(file, Counting(), out=tmp_path / "out", part_format="jsonl").rows == 200

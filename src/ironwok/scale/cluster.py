@@ -38,15 +38,16 @@ class RayEngine:
     """Keeps so many actors alive, and gives each the next part when it has done one.
 
     Ray itself restarts nothing: an actor that is lost gives its part back, and a new actor takes its place where there
-    is room for one, when there is.
+    is room for one, when there is. Raises MissingExtraError without Ray.
     """
 
     def __init__(self, fleet: Fleet, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._fleet = fleet
         self._clock = clock
+        self._ray = _ray()
 
     def run(self, parts: Sequence[Part], make: WorkerMaker, notify: Observer) -> Iterator[PartDone]:
-        ray = _ray()
+        ray = self._ray
         ours = not ray.is_initialized()
         if ours:
             _connect(ray, self._fleet)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from ironwok.errors import InputError, OutputError, ScaleError
-from ironwok.scale.plan import Part, Plan, make_plan
+from ironwok.scale.plan import Part, Plan, make_plan, pyarrow_parquet
 from ironwok.scale.storage import Storage
 from ironwok.scale.work import Work, plain
 from ironwok.scale.worker import Failure, Folders, PartDone, PartFormat, Ready, Worker, raise_failure
@@ -169,6 +169,10 @@ def run_job(
     notify = on_event or (lambda _: None)
     if part_format not in ("parquet", "jsonl"):
         raise InputError(f"part format {part_format!r} is not one of parquet, jsonl")
+    # what is not installed is said before anything is looked at
+    engine = _engine(fleet)
+    if part_format == "parquet":
+        pyarrow_parquet()
     given = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     names = [os.fspath(one) for one in given]
     if not names:
@@ -212,7 +216,7 @@ def run_job(
         pending = [part for part in plan.parts if part.number not in done]
         if pending:
             maker = WorkerMaker(work, storage, folders, part_format)
-            for one in _engine(fleet).run(pending, maker, hear):
+            for one in engine.run(pending, maker, hear):
                 done[one.number] = one
                 _check_refusals(done.values())
         _check_refusals(done.values(), is_over=True)
