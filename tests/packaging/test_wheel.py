@@ -80,7 +80,16 @@ def test_every_module_imports_with_nothing_but_the_declared_dependencies(environ
     # The server is built on an optional framework, and a subclass of a class of an optional package cannot even be
     # defined without it. Their users are told which extra to install before they get there.
     rooms = ("ironwok.serving.", "ironwok.distill.estimator ")
-    extra = ("fastapi", "starlette", "uvicorn", "prometheus_client", "ironwok[distill]", "ironwok[serve]")
+    extra = (
+        "fastapi",
+        "starlette",
+        "uvicorn",
+        "h11",
+        "gradio",
+        "prometheus_client",
+        "ironwok[distill]",
+        "ironwok[serve]",
+    )
     for line in lacking:
         assert line.startswith(rooms), line
         assert any(package in line for package in extra), line
