@@ -143,19 +143,18 @@ def extract(
         raise InputError("--resume goes on with a file: name it with --out")
     options = DecodingOptions(threshold=threshold, link_threshold=link_threshold, tolerance=tolerance)
     choice = choose_model(schema, model=model)
+    extraction: dict[str, Any] = {
+        "schema": choice.schema,
+        "options": options,
+        "across": across,
+        "batch_size": batch_size,
+        "device": device,
+        "dtype": dtype,
+    }
     if scaling.asked:
         from ironwok.scale.work import ExtractTexts, task_of
 
-        work = ExtractTexts(
-            choice.model,
-            schema=choice.schema,
-            options=options,
-            across=across,
-            batch_size=batch_size,
-            device=device,
-            dtype=dtype,
-            task=task_of(choice.model),
-        )
+        work = ExtractTexts(choice.model, **extraction, task=task_of(choice.model))
         where = {"text_field": text_field, "encoding": None}
         scaling.run([file], work, out=out, resume=resume, overwrite=overwrite, **where)
         return
@@ -176,15 +175,7 @@ def extract(
         if isinstance(rest, list) and not rest:
             _say_done(results.kept, 0, out)
             return
-        extractor = load_extractor(
-            choice.model,
-            schema=choice.schema,
-            options=options,
-            across=across,
-            batch_size=batch_size,
-            device=device,
-            dtype=dtype,
-        )
+        extractor = load_extractor(choice.model, **extraction)
         written = 0
         try:
             for line, found in _answers(extractor, rest, shown=out is not None, on_wait=results.flush):

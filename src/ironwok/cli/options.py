@@ -197,3 +197,53 @@ PartFormat = Annotated[
         help=t(en="What the parts are written as (default: parquet).", zh="分块结果的格式（默认 parquet）。"),
     ),
 ]
+LabRecipe = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help=t(
+            en="Name of a recipe in the package (see `ironwok lab --list`), or a TOML file.",
+            zh="随包配方的名字（见 `ironwok lab --list`），或一个 TOML 文件。",
+        ),
+    ),
+]
+LabOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        show_default=False,
+        help=t(en="Folder of the results (default: runs/NAME).", zh="结果所在的文件夹（默认：runs/配方名）。"),
+    ),
+]
+LabTexts = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--data",
+        metavar="PATH",
+        help=t(
+            en="File or folder of running text, instead of generated stories; can be given several times.",
+            zh="用这些文件或文件夹里的文本，代替自动生成的故事；可给多个。",
+        ),
+    ),
+]
+LabSeeds = Annotated[
+    str | None,
+    typer.Option(
+        "--seeds",
+        metavar="6-10",
+        help=t(
+            en="Other seeds than those of the recipe; in the same folder they become a second set.",
+            zh="换用其他随机种子；在同一文件夹里会成为第二组。",
+        ),
+    ),
+]
+LabWorkers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help=t(en="Runs at a time (default: one for each core).", zh="同时运行几个（默认每个核一个）。"),
+    ),
+]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ironwok.errors import InputError, LanguageWarning, TextTooLongError
 from ironwok.nbce.closer import Closer, look_closer
-from ironwok.nbce.contexts import Context, Part, as_contexts, cut
+from ironwok.nbce.contexts import Context, Part, as_contexts, check_questions, cut
 from ironwok.nbce.decode import Decoded, NBCEChooser, steps_of, write
 from ironwok.nbce.doubts import DEFAULT_BOUNDS, Bounds, doubts, second_best
 from ironwok.nbce.engine import Engine
@@ -123,7 +123,7 @@ class Answerer:
         """
         settings = settings or Settings()
         given = as_contexts(contexts)
-        self._check_questions(questions)
+        check_questions(questions)
         self._warn_of_chinese(questions, given)
         layouts = [layout or layout_for(question, chat=self.prompter.chat) for question in questions]
         asked = [self.prompter.question(question, one) for question, one in zip(questions, layouts, strict=True)]
@@ -211,15 +211,6 @@ class Answerer:
             decoded = self.decode(ready if near is None else near.prepared, settings, on_text=on_text)
             answer = _answer(question, self.prompter.length(question), decoded, ready, near, parts, given, self.bounds)
             yield replace(answer, model=self.name)
-
-    def _check_questions(self, questions: Sequence[str]) -> None:
-        if isinstance(questions, str):
-            raise InputError("questions is one string: give a list, or call ask()")
-        if not questions:
-            raise InputError("there is no question: give at least one")
-        for number, question in enumerate(questions):
-            if not isinstance(question, str) or not question.strip():
-                raise InputError(f"question {number} is {question!r}: it holds no text")
 
     def _room(
         self, asked: Sequence[Sequence[int]], layouts: Sequence[Layout], settings: Settings, ordered: bool

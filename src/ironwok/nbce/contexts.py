@@ -64,3 +64,14 @@ def cut(
         for window in iter_windows(context.text, tokenizer, max_tokens=max_tokens, overlap=overlap):
             parts.append(Part(number, window.span, window.token_ids))
     return parts
+
+
+def check_questions(questions: Sequence[str]) -> None:
+    """Raises InputError where there is no question, or one that holds no text."""
+    if isinstance(questions, str):
+        raise InputError("questions is one string: give a list, or call ask()")
+    if not questions:
+        raise InputError("there is no question: give at least one")
+    for number, question in enumerate(questions):
+        if not isinstance(question, str) or not question.strip():
+            raise InputError(f"question {number} is {question!r}: it holds no text")

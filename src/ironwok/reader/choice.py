@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ironwok.nbce.contexts import Context, as_contexts
-from ironwok.reader.extractive import NAME, ExtractiveReader, check_questions
+from ironwok.nbce.contexts import Context, as_contexts, check_questions
+from ironwok.reader.extractive import NAME, ExtractiveReader
 from ironwok.results import Answer
 from ironwok.text.characters import has_han
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import exp
 
-from ironwok.errors import InputError
-from ironwok.nbce.contexts import Context, as_contexts
+from ironwok.nbce.contexts import Context, as_contexts, check_questions
 from ironwok.reader.evidence import candidates, sentence_features
 from ironwok.reader.library import Library, Sentence
 from ironwok.reader.questions import Question, understand
@@ -180,14 +179,3 @@ class ExtractiveReader:
         if rivals and rivals[0] > self.bounds.tie * best.posterior:
             doubts.append("tie")
         return tuple(doubts)
-
-
-def check_questions(questions: Sequence[str]) -> None:
-    """Raises InputError where there is no question, or one that holds no text."""
-    if isinstance(questions, str):
-        raise InputError("questions is one string: give a list, or call ask()")
-    if not questions:
-        raise InputError("there is no question: give at least one")
-    for number, question in enumerate(questions):
-        if not isinstance(question, str) or not question.strip():
-            raise InputError(f"question {number} is {question!r}: it holds no text")
