@@ -7,12 +7,14 @@ label is learned from. Templates and words are those of benchmarks/fewclue.py; c
 `ironwok distill`. Speeds are measured on one thread on the same dev texts, teacher and students taking turns, best of
 the rounds for each. Prints a table, then one line of JSON.
 
-limit: unlabelled texts a task, evenly spaced, 0 for all. work: keep labels and students here, and go on from there.
+limit: unlabelled texts a task, drawn in an order that is the same for every limit, 0 for all; with a larger one the
+teacher is asked for the new texts alone. work: keep labels and students here, and go on from there.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import tempfile
 import time
@@ -138,13 +140,14 @@ def measure(name: str, options: argparse.Namespace, work: Path, teacher: ZeroSho
 
 
 def unlabelled_texts(folder: Path, field: str, dev: Sequence[str], limit: int) -> list[str]:
-    """The unlabelled texts, each once, without those of dev."""
+    """The unlabelled texts, each once, without those of dev, shuffled: the first 1,000 are among the first 2,000."""
     path = next((p for p in (folder / "unlabeled.jsonl", folder / "unlabeled.jsonl.xz") if p.is_file()), None)
     if path is None:
         raise DataError(f"{folder} has no unlabeled.jsonl or unlabeled.jsonl.xz")
     known = set(dev)
     texts = list(dict.fromkeys(row[field] for row in _rows(path) if row[field].strip() and row[field] not in known))
-    return [texts[i * len(texts) // limit] for i in range(limit)] if 0 < limit < len(texts) else texts
+    random.Random(0).shuffle(texts)
+    return texts[:limit] if limit > 0 else texts
 
 
 def texts_per_second(ways: dict[str, Callable[[Sequence[str]], Any]], texts: Sequence[str]) -> dict[str, float]:
