@@ -30,7 +30,7 @@ from ironwok.events import load_extractor
 from ironwok.events.annotations import AnnotatedText
 from ironwok.events.decoding import DecodingOptions
 from ironwok.events.schema import EventType, Role, Schema
-from ironwok.training.extraction import run as run_module
+from ironwok.training import supervised as run_module
 from ironwok.training.extraction.curves import draw_curves, read_curves
 from ironwok.training.extraction.data import read_corpus
 from ironwok.training.extraction.examples import Batches, make_examples
@@ -131,8 +131,8 @@ import sys, torch
 sys.path.insert(0, {tests!r})
 torch.set_num_threads(1)
 from pathlib import Path
-from ironwok.training.extraction import run
-run._SAVE_EVERY = 0.0
+from ironwok.training import supervised
+supervised._SAVE_EVERY = 0.0
 from test_extraction_training import _train
 _train(Path({out!r}), Path({encoder!r}), resume=True)
 """

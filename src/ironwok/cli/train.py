@@ -12,7 +12,7 @@ from ironwok.cli.options import Device
 
 if TYPE_CHECKING:
     from ironwok.events.formats import Problem
-    from ironwok.training.extraction.run import TrainResult
+    from ironwok.training.supervised import TrainResult
 
 # problems that are printed one by one; all of them are counted
 _MOST_SHOWN = 10

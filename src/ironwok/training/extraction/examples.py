@@ -16,12 +16,12 @@ from ironwok.events.extractor import model_inputs
 from ironwok.events.targets import Misfits, targets_of
 from ironwok.text.inputs import layout_of
 from ironwok.text.windows import iter_windows
+from ironwok.training.supervised import draw_batches
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 POINTERS = ("spans", "heads", "tails")
-_SORTED_TOGETHER = 32  # batches: within so many, rows of similar length find each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,25 +112,7 @@ class Batches:
 
     def _of(self, epoch: int) -> list[np.ndarray]:
         if self._epoch is None or self._epoch[0] != epoch:
-            self._epoch = epoch, self._drawn(np.random.default_rng((self._seed, epoch)))
+            generator = np.random.default_rng((self._seed, epoch))
+            batches = draw_batches(self._lengths, generator, batch_size=self._size, batch_tokens=self._tokens)
+            self._epoch = epoch, batches
         return self._epoch[1]
-
-    def _drawn(self, generator: np.random.Generator) -> list[np.ndarray]:
-        order = generator.permutation(len(self._examples))
-        batches: list[np.ndarray] = []
-        chunk = max(self._size * _SORTED_TOGETHER, 1)
-        for start in range(0, len(order), chunk):
-            rows = order[start : start + chunk]
-            rows = rows[np.argsort(self._lengths[rows], kind="stable")]
-            begin = 0
-            while begin < len(rows):
-                end = begin + 1
-                while (
-                    end < len(rows)
-                    and end - begin < self._size
-                    and (end - begin + 1) * self._lengths[rows[end]] <= self._tokens
-                ):
-                    end += 1
-                batches.append(rows[begin:end])
-                begin = end
-        return [batches[i] for i in generator.permutation(len(batches))]

@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-import math
-import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ironwok.errors import ConfigError, RecipeError
-
-PRECISIONS = ("auto", "fp32", "bf16")
+from ironwok.errors import ConfigError
+from ironwok.training.settings import RunSettings, read_settings
 
 
 @dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """epochs: passes over the training texts at most. min_steps: but at least so many steps, which few texts need.
-    patience: stop after so many evaluations without a better one; 0 never stops early.
-    evaluations: how often the development texts are looked at, at least, in a whole run; never more than once in
-        ``evaluate_every`` steps, where that is given it is the exact distance.
-    batch_tokens: tokens of a batch, padding included. batch_size: texts in it at most.
-    learning_rate: of the encoder; head_learning_rate: of the pointers. Both warm up over ``warmup`` of the steps and
-        then fall to 0 along a line.
-    max_tokens: of a window, special ones included. ema: share of the old in the running mean of the weights that is
-        evaluated and kept; 0 for the weights as they are.
-    precision: "bf16" computes in bfloat16, "auto" does so where the device is faster with it.
-    pointer, head_width, head_dropout: see `ironwok.models.GPLinkerConfig`.
+class TrainSettings(RunSettings):
+    """Beside those of every run:
+
+    max_tokens: of a window, special ones included.
+    pointer, head_width, head_dropout: see `ironwok.models.GPLinkerConfig`; head_learning_rate is that of the pointers.
     teacher_weight: of the loss of texts that a teacher annotated.
     calibrate: choose the thresholds of the best model by the development texts, when it is trained.
 
     Raises ConfigError for values out of range.
     """
 
-    seed: int = 0
-    epochs: float = 20.0
-    min_steps: int = 600
-    patience: int = 6
-    evaluations: int = 20
-    evaluate_every: int | None = None
-    batch_tokens: int = 2048
-    batch_size: int = 32
-    learning_rate: float = 2e-4
-    head_learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    warmup: float = 0.06
-    clip: float = 1.0
     max_tokens: int = 256
-    ema: float = 0.99
-    precision: str = "auto"
     pointer: str = "efficient"
     head_width: int = 64
     head_dropout: float = 0.1
@@ -56,75 +30,14 @@ class TrainSettings:
     calibrate: bool = True
 
     def __post_init__(self) -> None:
-        for name in (
-            "epochs",
-            "batch_tokens",
-            "batch_size",
-            "evaluations",
-            "learning_rate",
-            "head_learning_rate",
-            "clip",
-        ):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be above 0")
-        for name in ("min_steps", "patience", "seed", "weight_decay", "teacher_weight"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 0")
-        for name in ("warmup", "ema", "head_dropout"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1")
-        if self.evaluate_every is not None and self.evaluate_every < 1:
-            raise ConfigError(f"evaluate_every is {self.evaluate_every}: it must be at least 1")
+        RunSettings.__post_init__(self)  # super() does not know a class with slots
+        self.check(at_least=("teacher_weight",), shares=("head_dropout",))
         if self.max_tokens < 16:
             raise ConfigError(f"max_tokens is {self.max_tokens}: a window has at least 16")
-        if self.precision not in PRECISIONS:
-            raise ConfigError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def share(self, step: int, steps: int) -> float:
-        """The share of the highest learning rate at a step, 0 the first, in (0, 1]."""
-        warm = max(round(self.warmup * steps), 1)
-        return (step + 1) / warm if step < warm else max((steps - step) / max(steps - warm, 1), 1e-8)
 
 
 def load_settings(
     recipe: Path | None = None, *, overrides: Sequence[str] = (), epochs: float | None = None, seed: int | None = None
 ) -> TrainSettings:
-    """The defaults, changed by a recipe (TOML, names and values), by ``name=value``, by ``epochs`` and ``seed``.
-
-    Raises RecipeError, naming file and key, for unknown names and values of the wrong type, ConfigError for values out
-    of range.
-    """
-    values: dict[str, Any] = {}
-    if recipe is not None:
-        try:
-            values |= tomllib.loads(recipe.read_text(encoding="utf-8-sig"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise RecipeError(f"{recipe}: not a readable TOML file ({error})") from error
-    for override in overrides:
-        name, separator, value = override.partition("=")
-        if not separator:
-            raise RecipeError(f"override {override!r} is not of the form name=value")
-        try:
-            values[name.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[name.strip()] = value.strip()
-    values |= {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
-    return TrainSettings(**{name: _typed(name, value, recipe) for name, value in values.items()})
-
-
-def _typed(name: str, value: Any, recipe: Path | None) -> Any:
-    place = f"{recipe}: " if recipe is not None else ""
-    kinds = {one.name: str(one.type) for one in fields(TrainSettings)}
-    if name not in kinds:
-        raise RecipeError(f"{place}there is no setting {name!r}: there are {', '.join(kinds)}")
-    wanted = kinds[name].split(" ")[0]
-    if wanted == "float" and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if wanted == "bool" and isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"  # TOML knows small letters only, Python writes large ones
-    if type(value).__name__ != wanted:
-        raise RecipeError(f"{place}{name} is {value!r}: it must be of type {wanted}")
-    return value
+    """See `ironwok.training.settings.read_settings`."""
+    return read_settings(TrainSettings, recipe, overrides=overrides, epochs=epochs, seed=seed)

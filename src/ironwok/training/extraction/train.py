@@ -13,7 +13,6 @@ optimizer's state: a run killed at any moment continues to the same numbers.
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -21,23 +20,22 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ironwok.errors import CheckpointError, DataWarning, OutputError
+from ironwok.errors import CheckpointError, DataWarning
 from ironwok.events.classes import TaskClasses
 from ironwok.events.formats import Problem
 from ironwok.events.loading import extraction_source, load_extraction_model
 from ironwok.events.schema import Schema
-from ironwok.files import writing
 from ironwok.models import DEFAULT_MODEL, GPLinkerConfig, GPLinkerModel
 from ironwok.models.loading import read_config
 from ironwok.text.inputs import longest_input
 from ironwok.text.tokenizer import load_tokenizer
-from ironwok.training.checkpoints import list_checkpoints
-from ironwok.training.extraction.curves import check_matplotlib, draw_curves
+from ironwok.training.extraction.curves import check_matplotlib, draw_where_wanted
 from ironwok.training.extraction.data import Corpus, read_corpus, taught_texts
 from ironwok.training.extraction.examples import Batches, make_examples
-from ironwok.training.extraction.run import RESULT, ExtractionRun, TrainResult
+from ironwok.training.extraction.run import ExtractionRun
 from ironwok.training.extraction.settings import TrainSettings
 from ironwok.training.progress import Progress, Silent
+from ironwok.training.supervised import TrainResult, carry_out, open_run
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -79,10 +77,7 @@ def train_extraction(
     progress = progress or Silent()
     if curves:
         check_matplotlib()
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    if not resume and (list_checkpoints(out) or (out / RESULT).exists()):
-        raise OutputError(f"{out} holds a run: pass resume (--resume) to go on with it, or name another folder")
+    open_run(out, resume=resume)
     corpus = read_corpus(
         task, train=train, dev=dev, schema=schema, format=format, seed=settings.seed, on_problem=on_problem
     )
@@ -113,14 +108,8 @@ def train_extraction(
         progress=progress,
         device=device,
     )
-    if resume and (done := _done(out, identity)) is not None:
-        return done
-    if resume:
-        run.restore()
-    else:
-        run.start()
-    result = run.train()
-    _draw(out, task, curves)
+    result = carry_out(run, resume=resume)
+    draw_where_wanted(out, f"ironwok train {task}", curves)
     return result
 
 
@@ -204,26 +193,3 @@ def tokenizer_of(model: str) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{source} has no tokenizer that can be read: {error}") from error
-
-
-def _done(out: Path, identity: dict[str, Any]) -> TrainResult | None:
-    """The result of a run that has ended, None for one that has not. Raises CheckpointError for another run's."""
-    try:
-        record = json.loads((out / RESULT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{out / RESULT} cannot be read ({error}): name another --out") from error
-    if record.get("identity") != identity:
-        raise CheckpointError(f"{out} holds a finished run with other data or choices: name another --out")
-    return TrainResult(out / "model", record["step"], record["best_step"], record["metrics"], True)
-
-
-def _draw(out: Path, task: str, curves: bool | None) -> None:
-    if curves is None:
-        try:
-            check_matplotlib()
-        except ImportError:
-            return
-    if curves is not False:
-        draw_curves(out / "metrics.jsonl", out / "curves.png", title=f"ironwok train {task}")
