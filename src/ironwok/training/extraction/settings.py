@@ -16,6 +16,9 @@ class TrainSettings(RunSettings):
 
     max_tokens: of a window, special ones included.
     pointer, head_width, head_dropout: see `ironwok.models.GPLinkerConfig`; head_learning_rate is that of the pointers.
+    encoder_dropout: within the encoder; None for that which it brings along.
+    swapped: copies of every training text in which words were put in the place of others that fill the same role
+        (`ironwok.training.extraction.swapping`). An epoch is a pass over texts and copies.
     teacher_weight: of the loss of texts that a teacher annotated.
     calibrate: choose the thresholds of the best model by the development texts, when it is trained.
 
@@ -26,12 +29,16 @@ class TrainSettings(RunSettings):
     pointer: str = "efficient"
     head_width: int = 64
     head_dropout: float = 0.1
+    encoder_dropout: float | None = None
+    swapped: int = 0
     teacher_weight: float = 1.0
     calibrate: bool = True
 
     def __post_init__(self) -> None:
         RunSettings.__post_init__(self)  # super() does not know a class with slots
-        self.check(at_least=("teacher_weight",), shares=("head_dropout",))
+        self.check(at_least=("teacher_weight", "swapped"), shares=("head_dropout",))
+        if self.encoder_dropout is not None:
+            self.check(shares=("encoder_dropout",))
         if self.max_tokens < 16:
             raise ConfigError(f"max_tokens is {self.max_tokens}: a window has at least 16")
 

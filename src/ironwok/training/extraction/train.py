@@ -34,6 +34,7 @@ from ironwok.training.extraction.data import Corpus, read_corpus, taught_texts
 from ironwok.training.extraction.examples import Batches, make_examples
 from ironwok.training.extraction.run import ExtractionRun
 from ironwok.training.extraction.settings import TrainSettings
+from ironwok.training.extraction.swapping import swapped_copies
 from ironwok.training.progress import Progress, Silent
 from ironwok.training.supervised import TrainResult, carry_out, open_run
 
@@ -95,6 +96,7 @@ def train_extraction(
     torch.manual_seed(settings.seed)
     tokenizer = tokenizer_of(model)
     network = _network(model, corpus.classes, settings)
+    _set_dropout(network, settings.encoder_dropout)
     limit = longest_input(tokenizer, network.config.encoder)
     network.config.max_tokens = min(settings.max_tokens, limit)
     run = ExtractionRun(
@@ -145,6 +147,17 @@ def _sizes(settings: TrainSettings) -> dict[str, Any]:
     }
 
 
+def _set_dropout(network: GPLinkerModel, share: float | None) -> None:
+    """Dropout within the encoder, in attention too, for this training alone: nothing of it is saved."""
+    if share is None:
+        return
+    for module in network.encoder.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = share
+        elif isinstance(getattr(module, "dropout", None), float):
+            module.dropout = share  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def _batches(
     corpus: Corpus,
     tokenizer: PreTrainedTokenizerBase,
@@ -154,9 +167,10 @@ def _batches(
     progress: Progress,
 ) -> Batches:
     examples = []
-    total = len(corpus.texts) + len(corpus.taught)
-    for texts, taught in ((corpus.texts, False), (corpus.taught, True)):
-        begun = len(corpus.texts) if taught else 0
+    own = [*corpus.texts, *swapped_copies(corpus.texts, settings.swapped, seed=settings.seed)]
+    total = len(own) + len(corpus.taught)
+    for texts, taught in ((own, False), (corpus.taught, True)):
+        begun = len(own) if taught else 0
         rows, misfits = make_examples(
             texts,
             corpus.classes,
