@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from ironwok.cli import language, main
+from ironwok.cli.lab_inspect import _text_of
 from ironwok.errors import DataError
 from ironwok.lab.inspection import inspect_loaded, inspect_model, token_rows, write_inspection
 
@@ -152,3 +153,12 @@ def test_the_command(bert, tmp_path, capsys):
     assert "bert.encoder.layer, 8 rows of 20 tokens" in shown
     assert (tmp_path / "o" / "ranks.png").exists()
     assert main(["lab", "inspect", "no/such/model/here", str(tmp_path / "text.txt")]) == 1
+
+
+def test_what_cannot_be_read_is_told_with_its_reason(tmp_path, capsys):
+    (tmp_path / "good.txt").write_text(TEXT, encoding="utf-8")
+    (tmp_path / "broken.pdf").write_bytes(b"no document at all")
+    assert _text_of(tmp_path) == TEXT
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("skipped: ")]
+    assert len(told) == 1
+    assert "broken.pdf" in told[0]

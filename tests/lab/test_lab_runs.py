@@ -122,12 +122,19 @@ def test_text_and_tasks_of_ones_own(tmp_path):
     rows = [f"第{number}条：今天的风从海上来，第{number % 7}号船晚了。" for number in range(400)]
     (tmp_path / "text.txt").write_text("\n".join(rows), encoding="utf-8")
     lines = [json.dumps({"text": row, "label": "even" if number % 2 else "odd"}) for number, row in enumerate(rows)]
-    (tmp_path / "task.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "task.jsonl").write_text("\n".join([*lines, "no JSON"]), encoding="utf-8")
     recipe = DataRecipe(tokens=6000, dev_tokens=600, length=16, vocabulary=20)
     transfer = TransferRecipe(learning_rates=[1e-3], steps=1, examples=100, test_examples=50)
+    skipped: list[str] = []
     data = prepare_data(
-        recipe, transfer=transfer, texts=[tmp_path / "text.txt"], tasks={"own": tmp_path / "task.jsonl"}
+        recipe,
+        transfer=transfer,
+        texts=[tmp_path / "text.txt"],
+        tasks={"own": tmp_path / "task.jsonl"},
+        on_skip=lambda skip: skipped.append(skip.reason),
     )
+    assert len(skipped) == 1
+    assert "task.jsonl" in skipped[0]
     assert len(data.vocabulary) == 20
     assert data.tasks["own"].classes == ("even", "odd")
     assert [

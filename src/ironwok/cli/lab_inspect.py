@@ -68,9 +68,10 @@ def lab_inspect(
 
 
 def _text_of(file: Path) -> str:
+    from ironwok.cli.lab_runs import tell_skip
     from ironwok.text.documents import read_documents
 
-    return "\n".join(document.text for document in read_documents([file], on_skip=lambda _: None))
+    return "\n".join(document.text for document in read_documents([file], on_skip=tell_skip))
 
 
 def _table(found: Inspection) -> Any:

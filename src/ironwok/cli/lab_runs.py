@@ -15,6 +15,7 @@ from ironwok.cli.language import t
 
 if TYPE_CHECKING:
     from ironwok.lab.runner import LabResults
+    from ironwok.text.documents import Skip
 
 _STYLES = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
 
@@ -59,6 +60,7 @@ def run_recipe(
             command=command_line(arguments),
             progress=sys.stderr.isatty(),
             on_phase=_tell,
+            on_skip=tell_skip,
         )
     except KeyboardInterrupt:
         say(
@@ -78,6 +80,11 @@ def _tell(phase: str, runs: int, done: int) -> None:
     name = t(en="tuning", zh="调参") if phase == "sweep" else t(en="final runs", zh="正式运行")
     kept = t(en=f", {done} of them done before", zh=f"，其中 {done} 次先前已完成") if done else ""
     say(t(en=f"{name}: {runs} runs{kept}", zh=f"{name}：共 {runs} 次{kept}"), style="dim")
+
+
+def tell_skip(skip: Skip) -> None:
+    """What could not be read, and why."""
+    say(t(en=f"skipped: {skip.reason}", zh=f"跳过：{skip.reason}"), style="yellow")
 
 
 def _without_folder(task: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from ironwok.files import replace_file
 from ironwok.lab import stories
 from ironwok.lab.models import PAD, SEPARATOR, SPECIAL, UNKNOWN
 from ironwok.lab.recipe import DataRecipe, TransferRecipe
+
+if TYPE_CHECKING:
+    from ironwok.text.documents import Skip
 
 # one block of dev text is taken out of the stream for every so many tokens
 _BLOCK_ROWS = 8
@@ -102,11 +106,13 @@ def prepare_data(
     transfer: TransferRecipe | None = None,
     texts: Sequence[Path] = (),
     tasks: Mapping[str, Path] | None = None,
+    on_skip: Callable[[Skip], None] | None = None,
 ) -> LabData:
     """Read or generate everything.
 
     texts: files and folders of running text instead of stories. tasks: name -> .jsonl, .csv or .tsv file with the
-    fields "text" and "label", instead of the generated tasks.
+    fields "text" and "label", instead of the generated tasks. on_skip: told of every file and record that could not be
+    read.
     Raises DataError where there is too little.
     """
     if tasks and not texts:
@@ -114,8 +120,9 @@ def prepare_data(
     if texts and transfer and not tasks:
         raise DataError("with --data, name a labelled file for each task: --task NAME=FILE.jsonl, two or more")
     if texts:
-        labelled = {name: _own_examples(path, recipe) for name, path in (tasks or {}).items()}
-        train, dev = _own_stream(texts, recipe)
+        told = on_skip or _ignore
+        labelled = {name: _own_examples(path, recipe, told) for name, path in (tasks or {}).items()}
+        train, dev = _own_stream(texts, recipe, told)
     else:
         labelled = {} if transfer is None else {name: _generated(name, transfer, recipe) for name in transfer.tasks}
         train, dev = _story_stream(recipe)
@@ -144,11 +151,17 @@ def _story_words() -> list[str]:
     return [*stories.PEOPLE, *stories.PLACES, *stories.THINGS, "?", "or", "first"]
 
 
-def _own_stream(texts: Sequence[Path], recipe: DataRecipe) -> tuple[list[str], list[str]]:
+def _ignore(_: Skip) -> None:
+    """The default of ``on_skip``: nobody listens."""
+
+
+def _own_stream(
+    texts: Sequence[Path], recipe: DataRecipe, on_skip: Callable[[Skip], None]
+) -> tuple[list[str], list[str]]:
     from ironwok.text.documents import read_documents
 
     def units() -> Iterator[str]:
-        for document in read_documents(texts, on_skip=lambda _: None):
+        for document in read_documents(texts, on_skip=on_skip):
             yield from split_units(document.text, recipe.unit)
             yield SPECIAL[SEPARATOR]
 
@@ -196,13 +209,16 @@ def _generated(name: str, transfer: TransferRecipe, recipe: DataRecipe) -> list[
     return [(one.words, one.label) for one in stories.examples(name, count=count, seed=recipe.seed)]
 
 
-def _own_examples(path: Path, recipe: DataRecipe) -> list[tuple[list[str], str]]:
+def _own_examples(path: Path, recipe: DataRecipe, on_skip: Callable[[Skip], None]) -> list[tuple[list[str], str]]:
     from ironwok.text.documents import ReadOptions, Skip, read_file
 
     made = []
     for item in read_file(path, options=ReadOptions(text_field="text")):
-        label = None if isinstance(item, Skip) else item.metadata.get("label")
-        if not isinstance(item, Skip) and label is not None:
+        if isinstance(item, Skip):
+            on_skip(item)
+            continue
+        label = item.metadata.get("label")
+        if label is not None:
             made.append((split_units(item.text, recipe.unit), str(label)))
     if not made:
         raise DataError(f"{path}: no record has the fields 'text' and 'label'")

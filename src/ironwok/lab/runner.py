@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ironwok.errors import CheckpointError, OutputError, RecipeError
 from ironwok.files import replace_file, writing
@@ -23,6 +23,9 @@ from ironwok.lab.corpus import LabData, load_data, prepare_data
 from ironwok.lab.plan import RunSpec, cells_of, choose, final_specs, sweep_specs
 from ironwok.lab.recipe import LabRecipe, NormsRecipe, parse_lab_recipe
 from ironwok.progress import progress_bar
+
+if TYPE_CHECKING:
+    from ironwok.text.documents import Skip
 
 FORMAT = 1
 Record = dict[str, Any]
@@ -54,6 +57,7 @@ def run_lab(
     command: str = "",
     progress: bool = False,
     on_phase: Callable[[str, int, int], None] | None = None,
+    on_skip: Callable[[Skip], None] | None = None,
 ) -> LabResults:
     """Run what is not there yet, and return all of it.
 
@@ -61,6 +65,7 @@ def run_lab(
     texts, tasks: data of one's own, see `prepare_data`; kept in the folder as tokens at the first start.
     workers: processes, each on one thread; by default one for each core, or one where there is a GPU.
     command: as typed, for the page. on_phase: told "sweep" or "final", the runs of it, and those already there.
+    on_skip: told at the first start of what could not be read of ``texts`` and ``tasks``.
     Raises RecipeError, DataError, OutputError, CheckpointError. What is finished stays on the disk whatever happens.
     """
     cells_of(recipe)  # refuses what does not fit together before anything is written
@@ -69,7 +74,7 @@ def run_lab(
     _claim_folder(recipe, out, texts=texts, tasks=tasks, command=command)
     if load_data(out) is None:
         transfer = recipe.transfer if isinstance(recipe, NormsRecipe) else None
-        prepare_data(recipe.data, transfer=transfer, texts=texts, tasks=tasks).save(out)
+        prepare_data(recipe.data, transfer=transfer, texts=texts, tasks=tasks, on_skip=on_skip).save(out)
     device = device or _default_device()
     workers = workers or (1 if device != "cpu" else _cores())
     began = time.monotonic()
