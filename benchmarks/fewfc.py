@@ -1,6 +1,6 @@
 """Event extraction on FewFC: GPLinker on our encoder beside a tagger and beside GPLinker on random weights.
 
-    python benchmarks/fewfc.py --data DIR --keep-in DIR [--test FILE] [--model DIR] [--epochs 4] [--encoder NAME]
+    python benchmarks/fewfc.py --data DIR --keep-in DIR [--test FILE] [--model DIR] [--epochs 4] [--batch-size 32]
 
 DIR holds ``train.jsonl`` and ``dev.jsonl`` (also packed) in the format of DuEE and ``schema.json``; FewFC is at
 github.com/TimeBurningFish/FewFC, split as CasEE splits it. Scored is dev, or --test FILE. Three models are trained in
@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("--model", help="score this finished model too")
     parser.add_argument("--encoder", default=ENCODER)
     parser.add_argument("--epochs", type=float, default=4.0)
+    parser.add_argument("--batch-size", type=int, help="texts in a batch, with 96 tokens each at most; the recipe's")
     parser.add_argument("--keep-in", type=Path, help="folder of the runs, to go on with after a kill")
     parser.add_argument("--limit", type=int, help="train on so many texts only")
     parser.add_argument("--seed", type=int, default=0)
@@ -119,13 +120,14 @@ def main() -> None:
     if choices.model:
         add(f"given model {choices.model}", scores_of(choices.model, scored))
         add("  with tolerance 0.3", scores_of(choices.model, scored, tolerance=0.3))
-    if not choices.only_model:
+    trained = not choices.only_model
+    if trained:
         _train_all(choices, schema, scored, add)
     show(
         f"FewFC, {choices.test or 'dev'}, {len(scored)} texts: F1 in percent",
         ["", *COLUMNS.values()],
         [*rows, PUBLISHED],
-        notes=[f"trained for {choices.epochs:g} epochs each, batches and rates the same; see --help"],
+        notes=[f"trained for {choices.epochs:g} epochs each, batches and rates the same; see --help"] * trained,
     )
     finish({"benchmark": "fewfc", "texts": len(scored), "epochs": choices.epochs, "seed": choices.seed, "f1": figures})
 
@@ -135,6 +137,8 @@ def _train_all(choices: argparse.Namespace, schema: Any, scored: list[AnnotatedT
     precision = "bf16" if pick_dtype("auto", pick_device(None)) == torch.bfloat16 else "fp32"
     # one evaluation, at the end: with it the last model is kept, whatever it scores
     settings = replace(settings, patience=0, min_steps=0, evaluations=1, precision=precision)
+    if choices.batch_size:
+        settings = replace(settings, batch_size=choices.batch_size, batch_tokens=96 * choices.batch_size)
     with contextlib.ExitStack() as stack:
         folder = choices.keep_in or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)

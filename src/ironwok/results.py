@@ -368,6 +368,7 @@ class PassageResult:
     were asked for.
     events: those that begin here, with the trigger, else with the first argument; other arguments may stand in the
     passages around this one. Offsets in the document's text. None where no events were asked for, () where none begins.
+    entities: likewise, those that begin here.
     """
 
     document: str
@@ -378,6 +379,12 @@ class PassageResult:
     page: int | None = None
     classification: Classification | None = None
     events: tuple[Event, ...] | None = None
+    entities: tuple[Entity, ...] | None = None
+
+    @property
+    def found(self) -> tuple[Event | Entity, ...]:
+        """Events and entities."""
+        return (*(self.events or ()), *(self.entities or ()))
 
     def to_dict(self) -> dict[str, Any]:
         """As written to ``results.jsonl``; all offsets there, the evidence's too, are in the document's text."""
@@ -393,6 +400,8 @@ class PassageResult:
                 record["evidence"] = _moved(evidence, self.span.start).to_dict()
         if self.events is not None:
             record["events"] = [event.to_dict() for event in self.events]
+        if self.entities is not None:
+            record["entities"] = [entity.to_dict() for entity in self.entities]
         return record
 
     @classmethod
@@ -409,7 +418,7 @@ class PassageResult:
                 abstained=record["label"] is None,
                 evidence=_moved(Span(**evidence), -span.start) if evidence else None,
             )
-        events = record.get("events")
+        events, entities = record.get("events"), record.get("entities")
         return cls(
             document=record["document"],
             record=record["record"],
@@ -419,6 +428,7 @@ class PassageResult:
             page=record.get("page"),
             classification=classification,
             events=None if events is None else tuple(Event.from_dict(event) for event in events),
+            entities=None if entities is None else tuple(Entity.from_dict(entity) for entity in entities),
         )
 
 
@@ -451,6 +461,16 @@ class DocumentResult:
         """The events of all passages, in their order; offsets in the document's text."""
         return tuple(event for passage in self.passages for event in passage.events or ())
 
+    @property
+    def entities(self) -> tuple[Entity, ...]:
+        """Likewise the entities."""
+        return tuple(entity for passage in self.passages for entity in passage.entities or ())
+
+    @property
+    def found(self) -> tuple[Event | Entity, ...]:
+        """Events and entities of all passages."""
+        return tuple(one for passage in self.passages for one in passage.found)
+
     def to_dict(self) -> dict[str, Any]:
         """As written to ``documents.jsonl``: without the passages, which ``results.jsonl`` holds."""
         record: dict[str, Any] = {"document": self.document, "record": self.record}
@@ -465,6 +485,8 @@ class DocumentResult:
             record |= self.classification.to_dict()
         if any(passage.events is not None for passage in self.passages):
             record["events"] = len(self.events)
+        if any(passage.entities is not None for passage in self.passages):
+            record["entities"] = len(self.entities)
         if self.metadata:
             record["metadata"] = dict(self.metadata)
         return record
@@ -505,15 +527,17 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class EventsAsked:
-    """What a reading looked for in the way of events.
+    """What a reading looked for in the way of events, or of entities.
 
-    model: that found them. types: event types, each with its roles, in the order of the schema.
-    descriptions: for people, of event types by name and of roles by "type/role"; not all have one.
+    model: that found them. types: event types, each with its roles, in the order of the schema; an entity type has one
+    role, of its own name. descriptions: for people, of types by name and of roles by "type/role"; not all have one.
+    task: "events" or "entities".
     """
 
     model: str
     types: tuple[tuple[str, tuple[str, ...]], ...]
     descriptions: Mapping[str, str] = field(default_factory=dict, hash=False)
+    task: str = "events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -524,7 +548,7 @@ class Report:
     sources: the files and folders that were asked for, as they were given.
     labels: the candidate labels in the order in which they were given; empty where none were. multi_label, threshold,
     model, templates: how the passages were sorted into them; without labels, model is "".
-    events: what events were looked for; None where none were.
+    events: what events or entities were looked for; None where none were.
     answers: to the questions that were asked, in their order; the ``context`` of a source is the number of its document
     in ``documents``. answer_model: that gave them, "" where nothing was asked.
     """

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from ironwok.errors import ConfigError, InputError, SchemaError
-from ironwok.events import EventType, Role, Schema
+from ironwok.events import EntityType, EventType, Role, Schema
 from ironwok.reading import EventReader, read, render
 from ironwok.reading.event_reader import events_csv
-from ironwok.results import Argument, DocumentResult, Event, EventsAsked, PassageResult, Report, Span
+from ironwok.results import Argument, DocumentResult, Entity, Event, EventsAsked, PassageResult, Report, Span
 
 SCHEMA = Schema(
     (
@@ -299,3 +299,63 @@ def test_a_title_and_what_follows_it_are_read_apart(tmp_path, extractor):
     assert [argument.role for argument in second.arguments] == ["对手", "结果"]
     assert first.trigger == Span(text.index("下棋"), text.index("下棋") + 2, "下棋")
     assert second.trigger == Span(text.rindex("下棋"), text.rindex("下棋") + 2, "下棋")
+
+
+class NameExtractor:
+    """老张 is a name and 窗外 a place; ``task`` as `EntityExtractor` has it."""
+
+    task = "entities"
+    schema = Schema(entities=(EntityType("人", description="人名 | a person"), EntityType("地方")))
+    names = (("人", "老张"), ("地方", "窗外"))
+
+    def extract(self, texts):
+        return [
+            tuple(
+                Entity(kind, Span(start, start + 2, words), 0.87654321)
+                for kind, words in self.names
+                if (start := text.find(words)) >= 0
+            )
+            for text in texts
+        ]
+
+
+def test_entities_reach_every_output(source, tmp_path, lines):
+    report = run(source, tmp_path, NameExtractor())
+    (document,) = report.documents
+    assert document.events == ()
+    for entity in document.entities:
+        assert TEXT[entity.span.start : entity.span.end] == entity.span.text
+    kept = [line["entities"] for line in lines(tmp_path / "out" / "results.jsonl")]
+    assert [[one["text"] for one in found] for found in kept] == [["老张"], ["窗外"], []]
+    assert lines(tmp_path / "out" / "documents.jsonl")[0]["entities"] == 2
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "entities.csv").read_text(encoding="utf-8-sig"))))
+    assert [(row["type"], row["text"], int(row["start"])) for row in rows] == [("人", "老张", 3), ("地方", "窗外", 10)]
+    assert not (tmp_path / "out" / "events.csv").exists()
+
+
+def test_entities_on_the_page_are_spans_of_their_type(source, tmp_path):
+    report = run(source, tmp_path, NameExtractor())
+    data = page_data(report)
+    events, passages = data["events"], data["documents"][0]["passages"]
+    assert events["task"] == "entities"
+    assert [(one["name"], one["roles"], one["events"]) for one in events["types"]] == [("人", [0], 1), ("地方", [1], 1)]
+    (found,) = passages[0]["events"]
+    # 😀 counts twice in JavaScript
+    assert found["arguments"] == [[0, 4, 6, 0.8765, None, None]]
+    assert found["trigger"] is None
+
+
+def test_a_second_run_keeps_the_entities(source, tmp_path):
+    first = run(source, tmp_path, NameExtractor())
+
+    class Unasked(NameExtractor):
+        def extract(self, texts):
+            raise AssertionError("everything is there already")
+
+    assert run(source, tmp_path, Unasked()).documents == first.documents
+
+
+def test_relations_are_left_to_extract(source, tmp_path, monkeypatch):
+    monkeypatch.setattr("ironwok.events.loading.read_task", lambda model: "relations")
+    with pytest.raises(InputError, match="ironwok extract --schema entities"):
+        read(source, schema="entities", out=tmp_path / "out")

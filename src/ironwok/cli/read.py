@@ -79,11 +79,12 @@ def read(
         typer.Option(
             "--schema",
             "-s",
-            metavar="finance|FILE|MODEL",
+            metavar="finance|entities|FILE|MODEL",
             help=t(
-                en="Find events: a bundled kind (finance), the folder of a model that you trained, or a schema file "
-                "(.toml .json .jsonl) with the types and roles you want of those that the model knows.",
-                zh="找事件：自带的 finance、自己训练的模型的文件夹，或一个 schema 文件（.toml .json .jsonl），"
+                en="Find events or names: a bundled model (finance, entities), the folder of one that you trained, or "
+                "a schema file (.toml .json .jsonl) with the types and roles you want of those that the model knows.",
+                zh="找事件或实体：自带的 finance 或 entities、自己训练的模型的文件夹，"
+                "或一个 schema 文件（.toml .json .jsonl），"
                 "从模型认识的类型和角色里挑出你要的。",
             ),
         ),
@@ -94,8 +95,8 @@ def read(
             "--event-model",
             metavar="NAME",
             help=t(
-                en="The model that finds the events of a schema file (default: finance).",
-                zh="用 schema 文件时，找事件的模型（默认 finance）。",
+                en="The model that finds what a schema file names (default: finance or entities).",
+                zh="用 schema 文件时所用的模型（默认 finance 或 entities）。",
             ),
         ),
     ] = None,

@@ -14,7 +14,7 @@ from rich.text import Text
 from ironwok.cli.console import one_line
 from ironwok.cli.language import t
 from ironwok.reading.html import display_names
-from ironwok.results import DocumentResult, Event, Report
+from ironwok.results import DocumentResult, Entity, Event, Report
 
 # rows; a longer report is for the page, not for the terminal
 _SHOWN = 40
@@ -44,8 +44,11 @@ def print_report(report: Report, *, console: Console, skipped: int) -> None:
         zh=f"{len(report.documents):,} 篇文档，{passages:,} 段",
     )
     if report.events is not None:
-        found = sum(len(document.events) for document in report.documents)
-        summary += t(en=f", {found:,} events (events.csv)", zh=f"，{found:,} 个事件（events.csv）")
+        found = sum(len(document.found) for document in report.documents)
+        if report.events.task == "entities":
+            summary += t(en=f", {found:,} entities (entities.csv)", zh=f"，{found:,} 个实体（entities.csv）")
+        else:
+            summary += t(en=f", {found:,} events (events.csv)", zh=f"，{found:,} 个事件（events.csv）")
     if report.answers:
         given = len(report.answers)
         summary += t(en=f", {given:,} answers (answers.jsonl)", zh=f"，{given:,} 个回答（answers.jsonl）")
@@ -76,16 +79,16 @@ def _documents(report: Report, console_width: int) -> Table:
     for document in report.documents[:_SHOWN]:
         name = one_line(names[document.document]) + place_in_file(document)
         if not report.labels:
-            rows.append((name, str(len(document.passages)), str(len(document.events)), "", _kinds(document.events)))
+            rows.append((name, str(len(document.passages)), str(len(document.found)), "", _kinds(document.found)))
             continue
         score = f"{document.classification.score:.2f}" if document.classification else ""
-        labels, events = _joined(report, document) or "–", _kinds(document.events)
+        labels, events = _joined(report, document) or "–", _kinds(document.found)
         inside = _distribution(report, document) + (f" · {events}" if events else "")
         rows.append((name, str(len(document.passages)), labels, score, inside))
     heads = (
         t(en="Document", zh="文档"),
         t(en="Passages", zh="段落"),
-        t(en="Label", zh="标签") if report.labels else t(en="Events", zh="事件"),
+        t(en="Label", zh="标签") if report.labels else _found_name(report),
         t(en="Score", zh="得分") if report.labels else "",
         t(en="Its passages", zh="各段") if report.labels else t(en="Of which types", zh="类型"),
     )
@@ -121,7 +124,12 @@ def _distribution(report: Report, document: DocumentResult) -> str:
     return " · ".join(shown) + (" …" if len(counts) > _SHOWN_LABELS else "")
 
 
-def _kinds(events: Sequence[Event]) -> str:
+def _found_name(report: Report) -> str:
+    entities = report.events is not None and report.events.task == "entities"
+    return t(en="Entities", zh="实体") if entities else t(en="Events", zh="事件")
+
+
+def _kinds(events: Sequence[Event | Entity]) -> str:
     counts = Counter(event.type for event in events)
     shown = [f"{type} {count}" for type, count in counts.most_common(_SHOWN_LABELS)]
     return " · ".join(shown) + (" …" if len(counts) > _SHOWN_LABELS else "")
@@ -152,17 +160,25 @@ def _print_answers(report: Report, console: Console) -> None:
 
 
 def _print_events(report: Report, console: Console) -> None:
-    """How often every type occurs, then the events themselves, the surest first."""
-    found = [(document, event) for document in report.documents for event in document.events]
+    """How often every type occurs, then the events themselves, the surest first; or the commonest entities."""
+    found = [(document, event) for document in report.documents for event in document.found]
+    entities = report.events is not None and report.events.task == "entities"
     if not found:
-        console.print(Text(t(en="No event was found.", zh="没有找到事件。")))
+        nothing = (
+            t(en="No entity was found.", zh="没有找到实体。")
+            if entities
+            else t(en="No event was found.", zh="没有找到事件。")
+        )
+        console.print(Text(nothing))
         return
     events = Counter(event.type for _, event in found)
-    documents = Counter(type for document in report.documents for type in {event.type for event in document.events})
+    documents = Counter(type for document in report.documents for type in {event.type for event in document.found})
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column(t(en="Event type", zh="事件类型"), overflow="fold")
+    table.add_column(
+        t(en="Entity type", zh="实体类型") if entities else t(en="Event type", zh="事件类型"), overflow="fold"
+    )
     table.add_column("", no_wrap=True)
-    table.add_column(t(en="Events", zh="事件"), justify="right", no_wrap=True)
+    table.add_column(_found_name(report), justify="right", no_wrap=True)
     table.add_column(t(en="Documents", zh="文档"), justify="right", no_wrap=True)
     most = max(events.values())
     for type, count in events.most_common():
@@ -170,6 +186,12 @@ def _print_events(report: Report, console: Console) -> None:
         table.add_row(Text(type), bar, f"{count:,}", f"{documents[type]:,}")
     console.print(table)
     console.print()
+    if entities:
+        for type, _ in events.most_common():
+            console.print(
+                _entity_line(type, [one for _, one in found if one.type == type]), no_wrap=True, overflow="ellipsis"
+            )
+        return
     for _, event in sorted(found, key=lambda pair: -pair[1].score)[:_SHOWN_EVENTS]:
         console.print(_event_line(event), no_wrap=True, overflow="ellipsis")
     if (rest := len(found) - _SHOWN_EVENTS) > 0:
@@ -177,7 +199,18 @@ def _print_events(report: Report, console: Console) -> None:
         console.print(Text(more, style="dim"))
 
 
-def _event_line(event: Event) -> Text:
+def _entity_line(type: str, entities: Sequence[Event | Entity]) -> Text:
+    """A type and the words that were found most often."""
+    words = Counter(_one_line(entity.span.text) for entity in entities if isinstance(entity, Entity))
+    line = Text(f"{type} ", style="bold")
+    for text, count in words.most_common(_SHOWN_EVENTS):
+        line.append(f" {text}", style="default")
+        line.append(f" ×{count}" if count > 1 else "", style="dim")
+    return line
+
+
+def _event_line(event: Event | Entity) -> Text:
+    assert isinstance(event, Event)
     line = Text(f"{event.score:.2f} ", style="dim")
     line.append(event.type, style="bold")
     if event.trigger is not None:

@@ -1,8 +1,8 @@
-"""Events of passages, for the main job.
+"""Events of passages, or named entities, for the main job.
 
 A passage may be a part of a paragraph, and an event may go on in the next part; or it may be several short paragraphs,
 a title and what follows it, say, which are no sentence together. So the paragraphs are read one by one, whatever
-passages they were cut into, and each event goes to the passage in which it begins.
+passages they were cut into, and each event goes to the passage in which it begins. So does each entity.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ironwok.events.decoding import DecodingOptions
 from ironwok.events.schema import Schema
 from ironwok.reading.aggregate import SCORE_DIGITS
 from ironwok.reading.readers import folder_hash, hub_commit
-from ironwok.results import DocumentResult, Event, EventsAsked, PassageResult, Report
+from ironwok.results import DocumentResult, Entity, Event, EventsAsked, PassageResult, Report, Span
 from ironwok.text.passages import split_paragraphs
 
 if TYPE_CHECKING:
@@ -43,16 +43,16 @@ class Extracts(Protocol):
         """What is looked for."""
         ...
 
-    def extract(self, texts: Sequence[str]) -> list[tuple[Event, ...]]:
-        """The events of each text, offsets in it."""
+    def extract(self, texts: Sequence[str]) -> Sequence[tuple[Event | Entity, ...]]:
+        """The events of each text, or its entities, offsets in it."""
         ...
 
 
 class EventReader:
-    """Finds events in passages, a paragraph at a time.
+    """Finds events in passages, or entities, a paragraph at a time: what the model was trained for.
 
-    schema: a bundled model (``finance``), the folder of a model, a schema file, or a Schema. A file or Schema says what
-    to look for among that which the model knows; without one it is everything.
+    schema: a bundled model (``finance``, ``entities``), the folder of a model, a schema file, or a Schema. A file or
+    Schema says what to look for among that which the model knows; without one it is everything.
     model: bundled name, folder or hub id; None: the one that ``schema`` names, else a bundled one that knows it all.
     tolerance: how many missing links an event may have, as in `DecodingOptions`; 0 for none.
     extractor: one that is loaded already, with its own schema and options; ``model`` then only names it.
@@ -89,6 +89,11 @@ class EventReader:
         """What is looked for."""
         return self.extractor().schema
 
+    @property
+    def task(self) -> str:
+        """What is found: "events" or "entities"."""
+        return getattr(self.extractor(), "task", "events")
+
     def settings(self) -> dict[str, Any]:
         return {
             "events_schema": self.schema.fingerprint,
@@ -99,16 +104,19 @@ class EventReader:
         }
 
     def read(self, passages: Sequence[PassageResult]) -> list[PassageResult]:
+        entities = self.task == "entities"
         stretches = [(stretch, split_paragraphs(_text(stretch))) for stretch in _stretches(passages)]
         found = iter(self.extractor().extract([span.text for _, paragraphs in stretches for span in paragraphs]))
         results = []
         for stretch, paragraphs in stretches:
-            beginning: dict[int, list[Event]] = {passage.index: [] for passage in stretch}
-            for span, events in zip(paragraphs, found, strict=False):  # found goes on with the next stretch
-                for event in events:
-                    moved = _rounded(event.moved(stretch[0].span.start + span.start))
+            beginning: dict[int, list[Any]] = {passage.index: [] for passage in stretch}
+            for span, results_there in zip(paragraphs, found, strict=False):  # found goes on with the next stretch
+                for one in results_there:
+                    moved = _rounded(_moved(one, stretch[0].span.start + span.start))
                     beginning[_home(moved, stretch).index].append(moved)
-            results += [replace(passage, events=tuple(beginning[passage.index])) for passage in stretch]
+            for passage in stretch:
+                begun = tuple(beginning[passage.index])
+                results.append(replace(passage, entities=begun) if entities else replace(passage, events=begun))
         return results
 
     def conclude(self, document: DocumentResult) -> DocumentResult:
@@ -127,6 +135,11 @@ class EventReader:
 
     def complete(self, report: Report) -> Report:
         schema = self.schema
+        if self.task == "entities":
+            described = {entity.name: entity.description for entity in schema.entities if entity.description}
+            described |= {f"{name}/{name}": text for name, text in described.items()}
+            kinds = tuple((entity.name, (entity.name,)) for entity in schema.entities)
+            return replace(report, events=EventsAsked(self.model, kinds, described, task="entities"))
         descriptions = {event.name: event.description for event in schema.events if event.description}
         for event in schema.events:
             descriptions |= {f"{event.name}/{role.name}": role.description for role in event.roles if role.description}
@@ -134,13 +147,19 @@ class EventReader:
         return replace(report, events=EventsAsked(model=self.model, types=types, descriptions=descriptions))
 
     def files(self, report: Report) -> Mapping[str, Iterable[bytes]]:
-        return {"events.csv": events_csv(report)}
+        return {"entities.csv": entities_csv(report)} if self.task == "entities" else {"events.csv": events_csv(report)}
 
     def extractor(self) -> Extracts:
         if self._extractor is None:
-            from ironwok.events import EventExtractor
+            from ironwok.events.extractor import load_extractor
+            from ironwok.events.loading import read_task
 
-            self._extractor = EventExtractor(
+            if read_task(self.model) == "relations":
+                raise InputError(
+                    f"{self.model} finds relations, which a report does not show: ironwok extract --schema "
+                    f"{self.model} lists them"
+                )
+            self._extractor = load_extractor(
                 self.model, schema=self.asked, options=self.options, device=self.device, dtype=self.dtype
             )
         return self._extractor
@@ -165,8 +184,7 @@ def events_csv(report: Report) -> Iterable[bytes]:
     asked = report.events
     roles = list(dict.fromkeys(role for _, roles in asked.types for role in roles)) if asked else []
     yield "\ufeff".encode()
-    heads = ["document", "record", "line", "title", "page", "start", "end", "type", "score", "trigger"]
-    yield _row([*heads, *roles, "passage"])
+    yield _row([*_PLACE, "start", "end", "type", "score", "trigger", *roles, "passage"])
     for document in report.documents:
         for passage in document.passages:
             for event in passage.events or ():
@@ -177,11 +195,7 @@ def events_csv(report: Report) -> Iterable[bytes]:
                     cells.setdefault(argument.role, []).append(argument.text)
                 yield _row(
                     [
-                        document.document,
-                        "" if document.record is None else document.record,
-                        "" if document.line is None else document.line,
-                        document.title or "",
-                        "" if passage.page is None else passage.page,
+                        *_place(document, passage),
                         start,
                         end,
                         event.type,
@@ -191,6 +205,27 @@ def events_csv(report: Report) -> Iterable[bytes]:
                         passage.span.text,
                     ]
                 )
+
+
+def entities_csv(report: Report) -> Iterable[bytes]:
+    """A table of all entities, a row for each; otherwise as `events_csv`."""
+    yield "\ufeff".encode()
+    yield _row([*_PLACE, "start", "end", "type", "text", "score", "passage"])
+    for document in report.documents:
+        for passage in document.passages:
+            for entity in passage.entities or ():
+                span = entity.span
+                cells = [span.start, span.end, entity.type, span.text, entity.score, passage.span.text]
+                yield _row([*_place(document, passage), *cells])
+
+
+_PLACE = ("document", "record", "line", "title", "page")
+
+
+def _place(document: DocumentResult, passage: PassageResult) -> list[Any]:
+    numbers = (document.record, document.line, passage.page)
+    record, line, page = ("" if number is None else number for number in numbers)
+    return [document.document, record, line, document.title or "", page]
 
 
 def _row(cells: Iterable[Any]) -> bytes:
@@ -229,16 +264,24 @@ def _text(paragraph: Sequence[PassageResult]) -> str:
     return first.span.text + "".join(passage.before + passage.span.text for passage in rest)
 
 
-def _home(event: Event, paragraph: Sequence[PassageResult]) -> PassageResult:
-    """The passage in which an event begins; the first one for an event that stands nowhere."""
-    first = event.trigger or next(iter(event.spans), None)
+def _moved(one: Event | Entity, by: int) -> Event | Entity:
+    if isinstance(one, Event):
+        return one.moved(by)
+    return replace(one, span=Span(one.span.start + by, one.span.end + by, one.span.text))
+
+
+def _home(one: Event | Entity, paragraph: Sequence[PassageResult]) -> PassageResult:
+    """The passage in which something begins; the first one for an event that stands nowhere."""
+    first = one.span if isinstance(one, Entity) else one.trigger or next(iter(one.spans), None)
     if first is None:
         return paragraph[0]
     # between two passages there may be a space, and nothing begins with that
     return next((passage for passage in reversed(paragraph) if passage.span.start <= first.start), paragraph[0])
 
 
-def _rounded(event: Event) -> Event:
+def _rounded(event: Event | Entity) -> Event | Entity:
+    if isinstance(event, Entity):
+        return replace(event, score=round(event.score, SCORE_DIGITS))
     arguments = tuple(replace(one, score=round(one.score, SCORE_DIGITS)) for one in event.arguments)
     return replace(
         event,
@@ -253,7 +296,8 @@ def _chosen(
 ) -> tuple[str, Schema | None]:
     """The model, and what to look for of all that it knows."""
     if schema is None or isinstance(schema, Schema):
-        return os.fspath(model) if model is not None else DEFAULT_EVENT_MODEL, schema
+        default = "entities" if schema is not None and schema.entities and not schema.events else DEFAULT_EVENT_MODEL
+        return os.fspath(model) if model is not None else default, schema
     from ironwok.events.choosing import choose_model
 
     choice = choose_model(schema, model=model)

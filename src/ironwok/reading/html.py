@@ -52,6 +52,7 @@ def render(report: Report, *, language: str, made: date, version: str, max_passa
         types=[
             (type["name"], type["events"], type["documents"]) for type in (payload["events"] or {}).get("types", ())
         ],
+        entities=(payload["events"] or {}).get("task") == "entities",
         totals=payload["totals"],
         answers=[(one["question"], one["text"]) for one in (payload["answers"] or {}).get("given", ())],
     )
@@ -91,7 +92,7 @@ def page_data(report: Report, *, language: str, made: date, version: str, max_pa
             "documents": len(report.documents),
             "passages": sum(len(document.passages) for document in report.documents),
             "characters": sum(len(passage.span.text) for passage in report.passages),
-            "events": sum(len(document.events) for document in report.documents),
+            "events": sum(len(document.found) for document in report.documents),
             "shownDocuments": len(documents),
             "shownPassages": shown,
         },

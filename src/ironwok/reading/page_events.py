@@ -1,4 +1,4 @@
-"""What the page knows about events, as plain JSON values."""
+"""What the page knows about events, as plain JSON values. An entity is an event whose one role is its type."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from bisect import bisect_right
 from collections import Counter
 from typing import Any
 
-from ironwok.results import DocumentResult, EventsAsked, Report, Span
+from ironwok.results import Argument, DocumentResult, Entity, Event, EventsAsked, Report, Span
 
 # digits of a score on the page
 _DIGITS = 4
 
 
 def events_asked(report: Report) -> dict[str, Any] | None:
-    """Roles and event types, with how often each type occurs; None where no events were asked for.
+    """Roles and types, with how often each type occurs; None where neither events nor entities were asked for.
 
     A type names its roles by their numbers in ``roles``; the descriptions of its roles are under these numbers.
     """
@@ -21,9 +21,10 @@ def events_asked(report: Report) -> dict[str, Any] | None:
     if asked is None:
         return None
     number = _role_numbers(asked)
-    events = Counter(event.type for document in report.documents for event in document.events)
-    documents = Counter(type for document in report.documents for type in {event.type for event in document.events})
+    events = Counter(event.type for document in report.documents for event in document.found)
+    documents = Counter(type for document in report.documents for type in {event.type for event in document.found})
     return {
+        "task": asked.task,
         "model": asked.model,
         "roles": [{"name": role} for role in number],
         "types": [
@@ -58,7 +59,7 @@ def document_events(document: DocumentResult, asked: EventsAsked | None) -> list
     role_number = _role_numbers(asked)
     type_number = {type: index for index, (type, _) in enumerate(asked.types)}
     for home, passage in enumerate(passages):
-        for number, event in enumerate(passage.events or ()):
+        for number, event in enumerate(map(_event, passage.found)):
 
             def placed(span: Span | None, role: int, home: int = home, number: int = number) -> list[Any]:
                 """Start, end and, where it stands in another passage, words; the mark goes there."""
@@ -91,6 +92,12 @@ def document_events(document: DocumentResult, asked: EventsAsked | None) -> list
                 }
             )
     return found
+
+
+def _event(one: Event | Entity) -> Event:
+    return (
+        Event(one.type, (Argument(one.type, one.span, one.score),), score=one.score) if isinstance(one, Entity) else one
+    )
 
 
 def _role_numbers(asked: EventsAsked) -> dict[str, int]:

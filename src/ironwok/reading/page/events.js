@@ -57,7 +57,7 @@ function runningText(passage) {
     // the shortest span lies on top; a line under the text for each other role that it has
     over.sort((a, b) => a.end - a.start - (b.end - b.start));
     const roles = [...new Set(over.map((mark) => mark.role))];
-    const title = [...new Set(over.map((mark) => joined(typeName(mark.event.type), roleTitle(mark.role, mark.event.type))))].join("\n");
+    const title = [...new Set(over.map((mark) => joined(ENTITIES ? null : typeName(mark.event.type), roleTitle(mark.role, mark.event.type))))].join("\n");
     return el(
       "span",
       { class: `span ${roleClass(roles[0])}`, style: roleHue(roles[0]), title, "data-events": over.map((mark) => mark.event.key).join(" ") },
@@ -272,12 +272,12 @@ function eventRow(event, roles, triggers) {
 
 /** Rows as in the table, with the whole path; what a spreadsheet would run as a formula gets an apostrophe in front. */
 function csvOf(type, events, roles) {
-  const rows = [["document", "record", "start", "type", "score", "trigger", ...roles.map((role) => ROLES[role].name), "passage"]];
+  const rows = [["document", "record", "start", "type", "score", ...(ENTITIES ? [] : ["trigger"]), ...roles.map((role) => ROLES[role].name), "passage"]];
   for (const event of events) {
     const of = (role) => membersOf(event).filter((member) => member.role === role).map((member) => wordsOf(event, member)).join("\n");
     const { passage } = event;
     const place = passage.document;
-    rows.push([place.path, place.record ?? "", passage.at[0], typeName(type), event.score, of(-1), ...roles.map(of), passage.text]);
+    rows.push([place.path, place.record ?? "", passage.at[0], typeName(type), event.score, ...(ENTITIES ? [] : [of(-1)]), ...roles.map(of), passage.text]);
   }
   const field = (value) => {
     const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);

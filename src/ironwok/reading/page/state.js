@@ -2,7 +2,8 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const LABELLED = DATA.labels.length > 0; // else no labels were asked for
-const EVENTS = DATA.events; // null where no events were asked for
+const EVENTS = DATA.events; // null where neither events nor entities were asked for
+const ENTITIES = EVENTS?.task === "entities"; // then an event is an entity, with its type for its only role
 const state = {
   language: DATA.language,
   labels: new Set(), // numbers; -1 stands for "no label"
@@ -16,7 +17,7 @@ const state = {
   allTypes: false,
   inDocument: false, // narrow screens show either the list or the document
 };
-const W = () => WORDS[state.language];
+const W = () => (ENTITIES ? { ...WORDS[state.language], ...WORDS[state.language].ofEntities } : WORDS[state.language]);
 const number = (n) => n.toLocaleString("en-US");
 
 const ALL = []; // every passage, in reading order

@@ -123,7 +123,7 @@ function documentList(result) {
 function documentView(document, { headingLevel = "h2" } = {}) {
   const text = el("div", { class: "text", lang: languageOf(document.passages.map((passage) => passage.text).join("").slice(0, 400)) });
   // cards end a paragraph by themselves
-  const before = (passage, p) => (p && shownEvents(document.passages[p - 1]).length ? passage.before.replace(/^[\r\n]+/, "") : passage.before);
+  const before = (passage, p) => (p && !ENTITIES && shownEvents(document.passages[p - 1]).length ? passage.before.replace(/^[\r\n]+/, "") : passage.before);
   const build = fillSlowly(text, document.passages, (passage, p) => [before(passage, p), passageInText(passage)], 200);
   const go = (p) => {
     build(p + 1);
@@ -193,7 +193,7 @@ function passageInText(passage) {
     { class: `passage${label === undefined ? " without" : ""}${passage.matches ? "" : " out"}`, style: label === undefined ? {} : hueOf(label) },
     note,
     runningText(passage),
-    events.length ? el("div", { class: "events" }, events.map((event) => eventCard(event, () => span.closest(".text")))) : null,
+    events.length && !ENTITIES ? el("div", { class: "events" }, events.map((event) => eventCard(event, () => span.closest(".text")))) : null,
   );
   if (!note) return span;
   let detail = null;

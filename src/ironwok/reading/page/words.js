@@ -77,6 +77,16 @@ const WORDS = {
     brokenOff: "Broken off at the longest length.",
     shareOfAnswer: (share) => `${share} of the answer`,
     answersHow: "An answer follows, word by word, the stretch of text that explains the question best. answers.jsonl beside this page has every word with its source.",
+    ofEntities: {
+      byEvent: "Entities",
+      events: (n) => `${n} ${n === "1" ? "entity" : "entities"}`,
+      eventTypes: "Entities",
+      eventTypesHint: "entities · documents. Choose types to see only theirs.",
+      eventConfidenceHint: "Entities by their score. Drag to hide the doubtful ones.",
+      noEvents: "No entity was found.",
+      eventModel: "Model of entities",
+      eventsHow: "An entity is marked in the colour of its type. entities.csv beside this page has all of them.",
+    },
   },
   zh: {
     name: "中文",
@@ -154,5 +164,15 @@ const WORDS = {
     brokenOff: "达到长度上限而中断。",
     shareOfAnswer: (share) => `占答案 ${share}`,
     answersHow: "回答逐词跟随最能解释问题的那段文字。同一文件夹里的 answers.jsonl 有每个词的来源。",
+    ofEntities: {
+      byEvent: "实体",
+      events: (n) => `${n} 个实体`,
+      eventTypes: "实体",
+      eventTypesHint: "实体数 · 文档数。点选类型，只看它的内容。",
+      eventConfidenceHint: "按得分统计的实体数。拖动滑块，隐藏把握不大的。",
+      noEvents: "没有找到实体。",
+      eventModel: "实体模型",
+      eventsHow: "实体按类型着色。同一文件夹里的 entities.csv 有全部实体。",
+    },
   },
 };
