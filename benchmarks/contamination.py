@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from _fewclue import TASKS
@@ -22,9 +21,9 @@ from _table import finish, show
 from ironwok.errors import IronwokError
 from ironwok.text.formats.files import open_file
 from ironwok.training.contamination import Overlap, contamination
-from ironwok.training.files import read_records, read_source
-from ironwok.training.preparation import find_sources
-from ironwok.training.recipe import PretrainRecipe, load_recipe
+from ironwok.training.contamination_report import labelled_texts, running_texts
+from ironwok.training.preparation import find_sources, labelled_tasks
+from ironwok.training.recipe import load_recipe
 
 TEXTS = {
     "bustm": ("sentence1", "sentence2"),
@@ -57,22 +56,6 @@ def evaluation_texts(folder: Path, split: str) -> dict[str, list[str]]:
     return texts
 
 
-def training_texts(recipe: PretrainRecipe, folder: Path) -> Iterator[tuple[str, str]]:
-    for source in find_sources(recipe, folder):
-        for document in read_source(source):
-            yield f"text {source.name}", "\n".join(document)
-
-
-def labelled_texts(recipe: PretrainRecipe, folder: Path) -> Iterator[tuple[str, str]]:
-    for task in recipe.labelled:
-        for pattern in task.files:
-            for path in sorted(folder.glob(pattern)):
-                for _, record in read_records(path):
-                    for field in task.fields[:2]:
-                        if isinstance(record.get(field), str):
-                            yield f"labels {task.name}", record[field]
-
-
 def main() -> int:
     options = parse()
     try:
@@ -80,10 +63,11 @@ def main() -> int:
         overlaps: dict[str, list[Overlap]] = {}
         for path in options.recipes:
             recipe = load_recipe(path)
-            for kind, read in (("running text", training_texts), ("labelled data", labelled_texts)):
-                overlaps[f"{recipe.name}, {kind}"] = contamination(
-                    read(recipe, options.training), texts, near=options.near
-                )
+            for kind, read in (
+                ("running text", running_texts(find_sources(recipe, options.training))),
+                ("labelled data", labelled_texts(labelled_tasks(recipe, options.training))),
+            ):
+                overlaps[f"{recipe.name}, {kind}"] = contamination(read, texts, near=options.near)
     except IronwokError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -95,7 +79,7 @@ def main() -> int:
             one.exact,
             one.near,
             f"{100 * (one.exact + one.near) / one.texts:.1f}%",
-            ", ".join(f"{source.split(' ', 1)[1]} {count}" for source, count in one.sources[:3]),
+            ", ".join(f"{source} {count}" for source, count in one.sources[:3]),
         ]
         for what, found in overlaps.items()
         for one in found

@@ -147,7 +147,7 @@ PAIR = {"form": "pair", "fields": ["a", "b"]}
         ({**PAIR, "positive": ["1"]}, "needs the raw labels in positive and in negative"),
         ({**PAIR, "positive": ["1"], "negative": ["1", "0"]}, "positive and negative at once: 1"),
         ({"form": "choice", "fields": ["text"]}, "form choice takes 4 fields"),
-        ({"form": "ranking"}, "'single', 'pair' or 'choice'"),
+        ({"form": "ranking"}, "'single', 'pair', 'choice', 'reading' or 'entities'"),
     ],
 )
 def test_labelled_sets_are_checked(values, said):

@@ -50,6 +50,16 @@ def pretrain(
             help=t(en="model to start from: a folder or a bundled name", zh="作为起点的模型：文件夹或自带模型的名字"),
         ),
     ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--against",
+            help=t(
+                en="file with evaluation texts that the training texts are compared with: contamination.json",
+                zh="评测文本文件，训练文本与之比对，结果写入 contamination.json",
+            ),
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,7 +88,16 @@ def pretrain(
         torch.set_num_threads(threads)
     try:
         with TrainingWatch(plan.name) as watch:
-            result = run(plan, data=data, out=out, resume=resume, store=store, initial=initial, progress=watch)
+            result = run(
+                plan,
+                data=data,
+                out=out,
+                resume=resume,
+                store=store,
+                initial=initial,
+                against=against or (),
+                progress=watch,
+            )
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()

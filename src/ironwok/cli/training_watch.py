@@ -20,6 +20,7 @@ _LOG_EVERY = 30.0  # seconds between lines in a log file
 def _work_names() -> dict[str, str]:
     return {
         "waiting": t(en="waiting for another process to tokenize the corpus", zh="等待另一个进程切分语料"),
+        "contamination": t(en="comparing with the evaluation texts", zh="与评测文本比对"),
         "tokenizer": t(en="training the tokenizer", zh="训练分词器"),
         "corpus": t(en="tokenizing the corpus", zh="切分语料"),
         "words": t(en="counting words", zh="统计词频"),
@@ -90,6 +91,8 @@ class TrainingWatch:
             if name.startswith("nsp_"):
                 kind = name.removeprefix("nsp_")
                 parts.append(f"NSP {kind} {metrics[name]:.3f} ({metrics['overlap_' + kind]:.3f})")
+            elif name.startswith("head_"):
+                parts.append(f"{name.removeprefix('head_')} {metrics[name]:.3f}")
         self._console.print(Text(f"{step:>8}  " + "  ".join(parts)), soft_wrap=True)
 
     def _end_work(self) -> None:

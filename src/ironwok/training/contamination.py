@@ -20,6 +20,8 @@ import numpy as np
 from ironwok.errors import InputError
 
 WINDOW = 13
+# where evaluation sets keep their texts, unless a recipe says otherwise
+FIELDS = ("text", "sentence", "sentence1", "sentence2", "a", "b", "context", "passage", "question", "content", "abst")
 _BASE = np.uint64(1_000_003)  # of a polynomial hash modulo 2^64
 _BLOCK = 2_000_000  # characters compared at once
 

@@ -119,9 +119,13 @@ class Packer:
 
     def pack(self, text: str) -> np.ndarray:
         """One text: uint16 [N], the uppermost bit set where a token continues a word."""
+        return self.pack_with_starts(text)[0]
+
+    def pack_with_starts(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """As `pack`, and the character that each token begins at, int64 [N]."""
         text = replace_surrogates(text)
-        ids, words, _ = _words_of(text, self._tokenizer.encode(text, add_special_tokens=False))
-        return np.where(words == 0, ids | CONTINUES, ids)
+        ids, words, starts = _words_of(text, self._tokenizer.encode(text, add_special_tokens=False))
+        return np.where(words == 0, ids | CONTINUES, ids), starts
 
     def pack_document(self, paragraphs: list[str]) -> _Packed | None:
         """(tokens, word buckets, first token of each unit, flags of each unit), or None if no token is in it."""

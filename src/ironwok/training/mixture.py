@@ -19,7 +19,7 @@ contradict, for the price of the last block's backward pass per task.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -142,3 +142,24 @@ def joint_loss(losses: Mapping[str, Tensor], weights: np.ndarray) -> Tensor:
     """sum(weight * loss), the weights as constants, in the order of ``losses``."""
     parts = [weight * loss for weight, loss in zip(weights.tolist(), losses.values(), strict=True)]
     return torch.stack(parts).sum()
+
+
+def mixed(
+    losses: Mapping[str, Tensor],
+    priorities: Mapping[str, float],
+    shared: Sequence[Tensor],
+    *,
+    method: str,
+    mean_of: Callable[[Tensor], Tensor] = lambda values: values,
+) -> tuple[Tensor, dict[str, float]]:
+    """One loss of a step's losses, and the weight of each.
+
+    priorities: of each loss, by the same names. shared: what the gradients are taken with respect to, not looked at by
+    "sum". mean_of: the mean over all processes, so that all give the same weights.
+    """
+    wanted = [priorities[name] for name in losses]
+    gram = torch.zeros(len(losses), len(losses), dtype=torch.float64)
+    if method != "sum":
+        gram = mean_of(gram_matrix(task_gradients(list(losses.values()), shared)))
+    weights = task_weights(method, gram.numpy(), wanted)
+    return joint_loss(losses, weights), dict(zip(losses, weights.tolist(), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -18,9 +19,15 @@ def split_parameters(model: nn.Module, *, encoder: str = "encoder") -> tuple[lis
     return hidden, others
 
 
-def make_optimizers(model: nn.Module, recipe: OptimizerRecipe) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
-    """(Muon, AdamW) over all parameters of a model that has a block matrix and something else."""
+def make_optimizers(
+    model: nn.Module, recipe: OptimizerRecipe, *, beside: Iterable[nn.Parameter] = ()
+) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+    """(Muon, AdamW) over all parameters of a model that has a block matrix and something else.
+
+    beside: more parameters for AdamW, of heads that are not the model's own.
+    """
     hidden, others = split_parameters(model)
+    others += beside
     muon = torch.optim.Muon(hidden, lr=recipe.muon_lr, momentum=recipe.muon_momentum, weight_decay=recipe.weight_decay)
     adamw = torch.optim.AdamW(others, lr=recipe.adamw_lr, betas=recipe.adamw_betas, weight_decay=recipe.weight_decay)
     return muon, adamw

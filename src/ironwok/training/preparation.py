@@ -22,6 +22,7 @@ from ironwok.training.labelled import LabelledPool, LabelledTask
 from ironwok.training.pairs import PairBatch, PairOptions, PairSampler, Template
 from ironwok.training.progress import Progress
 from ironwok.training.recipe import PretrainRecipe
+from ironwok.training.task_batches import TaskSampler
 
 _TRAINED_ON = "trained_on.json"
 # What a recipe says elsewhere, or what changes during the run.
@@ -151,6 +152,11 @@ def model_config(recipe: PretrainRecipe, tokenizer: PreTrainedTokenizerFast) -> 
             f"pairs.lengths asks for rows of {longest} tokens, the model takes {config.max_position_embeddings}: "
             "raise model.max_position_embeddings or leave the long rows out"
         )
+    if recipe.mixture.longest > config.max_position_embeddings and any(task.heads for task in recipe.labelled):
+        raise RecipeError(
+            f"mixture.longest is {recipe.mixture.longest}, the model takes {config.max_position_embeddings} tokens: "
+            "lower the one or raise model.max_position_embeddings"
+        )
     return config
 
 
@@ -211,7 +217,47 @@ def pair_options(recipe: PretrainRecipe, tokenizer: PreTrainedTokenizerFast) -> 
 def labelled_pool(
     recipe: PretrainRecipe, data: Path, tokenizer: PreTrainedTokenizerFast, *, progress: Progress
 ) -> LabelledPool | None:
-    """The recipe's labelled tasks, read and tokenized; None if it has none. Raises DataError."""
+    """The recipe's labelled tasks that are cast as pairs, read and tokenized; None if there are none.
+
+    Raises DataError.
+    """
+    tasks = [task for task in labelled_tasks(recipe, data) if task.cast]
+    return LabelledPool(tasks, Packer(tokenizer), progress=progress) if tasks else None
+
+
+def task_sampler(
+    recipe: PretrainRecipe, data: Path, tokenizer: PreTrainedTokenizerFast, *, progress: Progress
+) -> TaskSampler | None:
+    """Where batches for the heads of labelled tasks come from; None if none has a head. Raises DataError."""
+    tasks = [task for task in labelled_tasks(recipe, data) if task.heads]
+    if not tasks:
+        return None
+    return TaskSampler(
+        tasks,
+        Packer(tokenizer),
+        cls_id=special_id(tokenizer, "cls"),
+        sep_id=special_id(tokenizer, "sep"),
+        pad_id=special_id(tokenizer, "pad"),
+        seed=recipe.seed,
+        tokens=recipe.mixture.tokens,
+        longest=recipe.mixture.longest,
+        progress=progress,
+    )
+
+
+def evaluation_files(recipe: PretrainRecipe, data: Path) -> tuple[Path, ...]:
+    """Files of the evaluation texts that the recipe names. Raises DataError for a pattern that matches nothing."""
+    files: list[Path] = []
+    for pattern in recipe.contamination.files:
+        found = _matching(data, [pattern], what="contamination.files")
+        if not found:
+            raise DataError(f"contamination.files: nothing in {data} matches {pattern}")
+        files += found
+    return tuple(dict.fromkeys(files))
+
+
+def labelled_tasks(recipe: PretrainRecipe, data: Path) -> list[LabelledTask]:
+    """The recipe's labelled tasks with their files. Raises DataError for files that are not there."""
     tasks = []
     for task in recipe.labelled:
         files = _matching(data, task.files, what=f"labelled task {task.name}")
@@ -229,9 +275,14 @@ def labelled_pool(
                 positive=tuple(task.positive),
                 negative=tuple(task.negative),
                 templates=tuple(task.templates),
+                cast=task.cast,
+                heads=task.heads,
+                dev=_matching(data, task.dev, what=f"dev files of {task.name}") if task.dev else (),
             )
         )
-    return LabelledPool(tasks, Packer(tokenizer), progress=progress) if tasks else None
+        if task.dev and not tasks[-1].dev:
+            raise DataError(f"dev files of {task.name}: nothing in {data} matches {', '.join(task.dev)}")
+    return tasks
 
 
 def make_sampler(

@@ -11,6 +11,7 @@ optimizers' states: a run killed at any moment continues to the same numbers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,16 +20,20 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
 from ironwok.errors import OutputError
-from ironwok.training.checkpoints import list_checkpoints
+from ironwok.training.checkpoints import list_checkpoints, write_text_atomically
+from ironwok.training.contamination_report import FILE, write_report
 from ironwok.training.corpus import build_store
 from ironwok.training.preparation import (
+    evaluation_files,
     find_initial,
     find_sources,
     labelled_pool,
+    labelled_tasks,
     make_folder,
     make_tokenizer,
     model_config,
     pair_options,
+    task_sampler,
 )
 from ironwok.training.progress import Progress, Silent
 from ironwok.training.recipe import PretrainRecipe
@@ -48,6 +53,7 @@ def pretrain(
     resume: bool = False,
     store: Path | None = None,
     initial: str | Path | None = None,
+    against: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> PretrainResult:
     """Run a recipe, or continue the run at ``out``.
@@ -57,6 +63,8 @@ def pretrain(
     initial: a model to start from instead of random weights, a folder or a bundled name; not looked at when continuing.
     resume: continue from the newest whole checkpoint at ``out``, if there is one. The optimizer, evaluation and
         checkpoint keys of the recipe may have changed since (a longer run, a final decay), the rest may not.
+    against: files of evaluation texts, besides those of the recipe. Where there are any, the training texts are
+        compared with them first: ``contamination.json`` in ``out`` and in the folder of the model.
     progress: told by the main process alone.
     Returns when all steps are done or, after SIGTERM or SIGINT, as soon as a checkpoint is written (``finished`` says
     which).
@@ -75,12 +83,24 @@ def pretrain(
     if checkpoints and not resume:
         raise OutputError(f"{out} holds a run at {checkpoints[-1].name}: pass resume (--resume) or name another folder")
     sources = find_sources(recipe, data)
+    evaluation = list(dict.fromkeys([*evaluation_files(recipe, data), *against]))
     with accelerator.main_process_first():
         tokenizer = make_tokenizer(recipe, sources, out, progress=progress)
     # what can be wrong with the recipe comes before the hours that a corpus may take
     config, options = model_config(recipe, tokenizer), pair_options(recipe, tokenizer)
     start = None if initial is None or checkpoints else find_initial(initial, recipe, config, tokenizer)
     labelled = labelled_pool(recipe, data, tokenizer, progress=progress)
+    tasks = task_sampler(recipe, data, tokenizer, progress=progress)
+    if evaluation and accelerator.is_main_process:
+        write_report(
+            out,
+            sources=sources,
+            tasks=labelled_tasks(recipe, data),
+            files=evaluation,
+            fields=recipe.contamination.fields,
+            near=recipe.contamination.near,
+            progress=progress,
+        )
     with accelerator.main_process_first():
         corpus = build_store(
             sources, store or out / "store", tokenizer=tokenizer, held_out=recipe.held_out, progress=progress
@@ -92,6 +112,7 @@ def pretrain(
         store=corpus,
         tokenizer=tokenizer,
         labelled=labelled,
+        tasks=tasks,
         accelerator=accelerator,
         out=out,
         progress=progress,
@@ -100,4 +121,7 @@ def pretrain(
         run.restore(checkpoints)
     else:
         run.start(start)
-    return run.train()
+    result = run.train()
+    if evaluation and result.finished and accelerator.is_main_process:
+        write_text_atomically(result.folder / FILE, (out / FILE).read_text(encoding="utf-8"))
+    return result

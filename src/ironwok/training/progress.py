@@ -7,6 +7,7 @@ from typing import Protocol
 # What ``Progress.busy`` may name.
 WORK = (
     "waiting",
+    "contamination",
     "tokenizer",
     "corpus",
     "words",

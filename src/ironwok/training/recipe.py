@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ironwok.errors import RecipeError
 from ironwok.text.tokenizer import LARGEST_VOCABULARY
+from ironwok.training.contamination import FIELDS
 from ironwok.training.pairs import KINDS, LENGTHS, SHORTEST_ROW
 
 Positive = Annotated[int, Field(gt=0)]
@@ -59,33 +60,46 @@ class SourceRecipe(_Section):
 
 
 class LabelledRecipe(_Section):
-    """A labelled data set (.jsonl) as pairs of kind "labelled".
+    """A labelled data set (.jsonl) as pairs of kind "labelled", with a head of its own, or both.
 
-    form: "single" (a text and the phrase of its label), "pair" (two sentences) or "choice" (a passage, a question with
-    one of its answers). fields: where the texts are: [text], [first, second] or [passage, question, choices, answer].
-    label: where the label is, dots reach into objects. labels: for "single", raw label -> phrases that name it; other
-    labels are skipped. positive, negative: for "pair", which raw labels read on and which do not. templates: around the
-    phrase of a label. weight: how often it is drawn from, beside the other labelled sets.
+    form: "single" (a text and the phrase of its label), "pair" (two sentences), "choice" (a passage, a question with
+    one of its answers), "reading" (a context, a question, the place of its answer) or "entities" (a text and what is
+    in it). fields: where the texts are: [text], [first, second], [passage, question, choices, answer], [context,
+    question, answers] (objects with text and start) or [text, entities] (objects with type, start and end).
+    label: where the label is, dots reach into objects. labels: for "single" raw label, for "entities" type -> phrases
+    that name it; others are skipped. positive, negative: for "pair", which raw labels read on and which do not.
+    templates: around the phrase of a label. weight: how often it is drawn from, beside the other labelled sets.
+    cast: made into pairs. heads: gets a head of its own (see `MixtureRecipe`), judged at every evaluation on the files
+    of dev, if any.
     """
 
     name: str
     files: list[Pattern] = Field(min_length=1)
     weight: float = Field(gt=0)
-    form: Literal["single", "pair", "choice"]
+    form: Literal["single", "pair", "choice", "reading", "entities"]
     fields: list[str] = Field(min_length=1)
     label: str = "label"
     labels: dict[str, Annotated[list[Phrase], Field(min_length=1)]] = {}
     positive: list[str] = []
     negative: list[str] = []
     templates: list[PromptTemplate] = Field(default=["{}"], min_length=1)
+    cast: bool = True
+    heads: bool = False
+    dev: list[Pattern] = []
 
     @model_validator(mode="after")
     def _check(self) -> LabelledRecipe:
-        wanted = {"single": 1, "pair": 2, "choice": 4}[self.form]
+        wanted = {"single": 1, "pair": 2, "choice": 4, "reading": 3, "entities": 2}[self.form]
         if len(self.fields) != wanted:
             raise ValueError(f"form {self.form} takes {wanted} fields, not {self.fields}")
         if self.form == "single" and len(self.labels) < 2:
             raise ValueError(f"form single needs two labels or more with their phrases, not {list(self.labels)}")
+        if self.form == "entities" and not self.labels:
+            raise ValueError("form entities needs labels: the types with phrases that name them")
+        if not (self.cast or self.heads):
+            raise ValueError("with cast = false and heads = false nothing is learnt from it")
+        if self.dev and not self.heads:
+            raise ValueError("dev files judge a head of its own: set heads = true, or leave them out")
         if self.form == "pair" and not (self.positive and self.negative):
             raise ValueError("form pair needs the raw labels in positive and in negative")
         both = sorted(set(self.positive) & set(self.negative))
@@ -179,6 +193,37 @@ class OptimizerRecipe(_Section):
     next_sentence_weight: float = Field(default=2.0, ge=0)
 
 
+class MixtureRecipe(_Section):
+    """How masked words, next sentences and the heads of labelled sets share a step (see `ironwok.training.mixture`).
+
+    method: "sum" (losses by the weights below), "inverse_norm" (each loss also divided by the norm of its gradient) or
+    "min_norm" (the shortest vector of the hull of the gradients, which knows no weights). shared: what the gradients
+    are taken with respect to: "states", the encoder's output, or "last_block", the parameters of its last block.
+    Weights are 1 for masked words, optimizer.next_sentence_weight, and head_weight for each head in the step.
+    tasks: heads that learn in a step, drawn by the weights of their sets. tokens: of a head's batch, per process,
+    padding counted. longest: tokens of its longest row.
+    """
+
+    method: Literal["sum", "inverse_norm", "min_norm"] = "sum"
+    shared: Literal["states", "last_block"] = "states"
+    head_weight: float = Field(default=1.0, gt=0)
+    tasks: Positive = 1
+    tokens: Positive = 2048
+    longest: Annotated[int, Field(ge=SHORTEST_ROW)] = 256
+
+
+class ContaminationRecipe(_Section):
+    """Evaluation texts that training texts are compared with: ``contamination.json`` beside the run and its model.
+
+    files: paths or patterns under --data, .jsonl or a text a line. fields: of .jsonl files, those that hold texts.
+    near: share of a text's runs of 13 characters that makes it nearly the same.
+    """
+
+    files: list[Pattern] = []
+    fields: list[str] = Field(default=list(FIELDS), min_length=1)
+    near: float = Field(default=0.5, gt=0, le=1)
+
+
 class EvaluationRecipe(_Section):
     """every: steps between evaluations. pairs: held-out pairs of each kind."""
 
@@ -206,7 +251,9 @@ class PretrainRecipe(_Section):
     masking: MaskingRecipe = MaskingRecipe()
     embeddings: EmbeddingsRecipe = EmbeddingsRecipe()
     optimizer: OptimizerRecipe
+    mixture: MixtureRecipe = MixtureRecipe()
     evaluation: EvaluationRecipe = EvaluationRecipe()
+    contamination: ContaminationRecipe = ContaminationRecipe()
 
     @model_validator(mode="after")
     def _check(self) -> PretrainRecipe:
@@ -216,10 +263,20 @@ class PretrainRecipe(_Section):
             raise ValueError(f"sources are named twice: {', '.join(doubled)}")
         if len(names) > 255:
             raise ValueError(f"{len(names)} sources, a store takes 255")
-        if self.labelled and "labelled" not in self.pairs.kinds:
+        cast = any(task.cast for task in self.labelled)
+        if cast and "labelled" not in self.pairs.kinds:
             raise ValueError("labelled sets are given, but pairs.kinds has no weight for labelled")
-        if self.pairs.kinds.get("labelled") and not self.labelled:
+        if self.pairs.kinds.get("labelled") and not cast:
             raise ValueError("pairs.kinds has a weight for labelled, but no labelled set is given")
+        heads = [task.name for task in self.labelled if task.heads]
+        doubled = sorted({name for name in heads if heads.count(name) > 1})
+        if doubled:
+            raise ValueError(f"labelled sets with heads are named twice: {', '.join(doubled)}")
+        if heads and self.mixture.longest > self.mixture.tokens:
+            raise ValueError(
+                f"mixture.longest is {self.mixture.longest}, beyond mixture.tokens ({self.mixture.tokens}): a row must "
+                "fit into a batch"
+            )
         return self
 
 

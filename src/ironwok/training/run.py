@@ -26,8 +26,9 @@ from transformers import PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from ironwok.errors import CheckpointError, CheckpointWarning, DamagedCheckpointError, DataWarning, RecipeError
-from ironwok.models import RoFormerV2Config, RoFormerV2ForPreTraining
+from ironwok.models import RoFormerV2Config, RoFormerV2ForPreTraining, RoFormerV2ForPreTrainingOutput
 from ironwok.models.poolers import RoFormerV2MatchPooler
+from ironwok.models.task_heads import TaskHeads
 from ironwok.training.checkpoints import read_state, replace_folder, save_checkpoint
 from ironwok.training.corpus import Store
 from ironwok.training.embeddings import cooccurrences, ppmi_svd
@@ -35,17 +36,19 @@ from ironwok.training.evaluation import inputs_of
 from ironwok.training.labelled import LabelledPool
 from ironwok.training.masking import mask_whole_words
 from ironwok.training.metrics import MetricsLog, truncate_metrics
+from ironwok.training.mixture import mixed, outputs_of
 from ironwok.training.optimizers import alpha, learning_rate_share, make_optimizers
 from ironwok.training.pairs import PairBatch, PairOptions
 from ironwok.training.preparation import draw_held_out, make_sampler, masking_options
 from ironwok.training.progress import Progress
-from ironwok.training.recipe import PretrainRecipe
+from ironwok.training.recipe import MixtureRecipe, PretrainRecipe
 from ironwok.training.stopping import stop_on_signals
+from ironwok.training.task_batches import TaskBatch, TaskJudge, TaskSampler, head_logits, head_loss
 
 # What may not change when a run goes on. The optimizer, evaluation and checkpoint keys may: a longer run, a last decay.
-_FIXED = {"seed", "held_out", "model", "pairs", "masking", "embeddings", "labelled"}
+_FIXED = {"seed", "held_out", "model", "pairs", "masking", "embeddings", "labelled", "mixture"}
 
-_Prepared = tuple[PairBatch, np.ndarray, np.ndarray]  # batch, masked input_ids, labels
+_Prepared = tuple[PairBatch, np.ndarray, np.ndarray, list[TaskBatch]]  # batch, masked input_ids, labels, for the heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class Run:
         store: Store,
         tokenizer: PreTrainedTokenizerFast,
         labelled: LabelledPool | None,
+        tasks: TaskSampler | None,
         accelerator: Accelerator,
         out: Path,
         progress: Progress,
@@ -125,7 +129,10 @@ class Run:
         )
         torch.manual_seed(recipe.seed)
         self.model: nn.Module = RoFormerV2ForPreTraining(config)
-        self.muon, self.adamw = make_optimizers(self.model, recipe.optimizer)
+        self.tasks, heads = tasks, () if tasks is None else tasks.heads
+        self.heads = TaskHeads(heads, config, seed=recipe.seed)
+        self.judge = None if tasks is None else TaskJudge(tasks, most=recipe.evaluation.pairs)
+        self.muon, self.adamw = make_optimizers(self.model, recipe.optimizer, beside=self.heads.parameters())
         self.step = self.tokens = 0
         self.saved_step: int | None = None
         self.evaluation: dict[str, float] = {}
@@ -141,6 +148,8 @@ class Run:
         if initial is None and self.recipe.embeddings.tokens:
             self._start_embeddings()
         self._start_matches(grown, fresh=initial is None)
+        if initial is not None:
+            self.heads.load(initial, partly=True)
         if self.accelerator.is_main_process:
             (self.out / "metrics.jsonl").unlink(missing_ok=True)
         self._wrap()
@@ -203,6 +212,8 @@ class Run:
     def _load(self, checkpoint: Path, state: dict[str, Any]) -> None:
         try:
             load_weights(self.model, checkpoint)
+            if self.tasks is not None:
+                self.heads.load(checkpoint)
             optimizers = torch.load(checkpoint / "optimizers.pt", weights_only=True)
             self.muon.load_state_dict(optimizers["muon"])
             self.adamw.load_state_dict(optimizers["adamw"])
@@ -237,6 +248,7 @@ class Run:
         now |= {"precision": self.recipe.precision, "source_weights": self._weights()}
         try:
             then, then_identity = json.loads(state["fingerprint"])
+            then.setdefault("mixture", MixtureRecipe().model_dump(mode="json"))  # before there was one
             # keys that the recipe has got since are taken as they are by default
             then = self.recipe.model_validate({**self.recipe.model_dump(mode="json"), **then}).model_dump(
                 mode="json", include=_FIXED
@@ -254,6 +266,7 @@ class Run:
             )
 
     def _wrap(self) -> None:
+        self.heads.to(self.accelerator.device)
         self.model, self.muon, self.adamw = self.accelerator.prepare(self.model, self.muon, self.adamw)
 
     @property
@@ -268,6 +281,7 @@ class Run:
         recipe, total = self.recipe, self.recipe.optimizer.steps
         began, tokens_then = time.monotonic(), self.tokens
         self.model.train()
+        self.heads.train()
         with ExitStack() as stack:
             if self.accelerator.is_main_process:
                 self.log = stack.enter_context(MetricsLog(self.out, first_step=self.step + 1))
@@ -312,10 +326,11 @@ class Run:
             row_rate=self.recipe.masking.row_rate,
             multiple=self.label_multiple,
         )
-        return batch, masked, labels
+        count = self.recipe.mixture.tasks
+        return batch, masked, labels, [] if self.tasks is None else self.tasks.draw(step, rank=self.rank, count=count)
 
     def _train_step(self, prepared: _Prepared) -> dict[str, float]:
-        batch, masked, labels = prepared
+        batch, masked, labels, for_heads = prepared
         recipe, device = self.recipe.optimizer, self.accelerator.device
         # dropout, like the batch, is a function of (seed, step, process)
         torch.manual_seed(int(np.random.SeedSequence((self.recipe.seed, 2, self.step, self.rank)).generate_state(1)[0]))
@@ -327,14 +342,21 @@ class Run:
         if self.bare.config.branch_scale != scale:
             self.bare.set_branch_scale(scale)
         inputs = inputs_of(batch, device) | {"input_ids": torch.from_numpy(masked).to(device)}
-        with self._autocast():
+        with self._autocast(), outputs_of(self.bare.roformer.encoder) as states:
             output = self.model(
                 **inputs,
                 labels=torch.from_numpy(labels).to(device),
                 next_sentence_label=torch.from_numpy(batch.next_sentence_label).to(device),
             )
-        self.accelerator.backward(output.loss)
-        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), recipe.clip))  # pyright: ignore[reportArgumentType]
+            losses = {
+                self.heads.heads[own.task].name: head_loss(head_logits(self.bare.roformer, self.heads, own), own)
+                for own in for_heads
+            }
+        loss, weights = self._mixed(output, losses, states)
+        self.accelerator.backward(loss)
+        self._share_heads()
+        parameters = [*self.model.parameters(), *self.heads.parameters()]
+        norm = float(self.accelerator.clip_grad_norm_(parameters, recipe.clip))  # pyright: ignore[reportArgumentType]
         if not math.isfinite(norm):
             saved = "no checkpoint is there yet" if self.saved_step is None else f"the last one is of {self.saved_step}"
             raise RecipeError(
@@ -346,12 +368,47 @@ class Run:
             optimizer.zero_grad(set_to_none=True)
         right = output.seq_relationship_logits.detach().argmax(-1).cpu().numpy() == batch.next_sentence_label
         local = [float(loss.detach()) for loss in (output.loss, output.mlm_loss, output.nsp_loss)]
-        figures = [*local, float(right.mean()), float(batch.attention_mask.sum())]
+        of_heads = [float(loss.detach()) for loss in losses.values()]
+        local[0] += self.recipe.mixture.head_weight * sum(of_heads)
+        seen = sum(float(own.attention_mask.sum()) for own in (batch, *for_heads))
+        figures = [*local, float(right.mean()), *of_heads, seen]
         sums = self._sum(torch.tensor(figures, dtype=torch.float64))
-        self.tokens += int(sums[4])
-        names = ("loss", "mlm_loss", "nsp_loss", "nsp_accuracy")
+        self.tokens += int(sums[-1])
+        names = ("loss", "mlm_loss", "nsp_loss", "nsp_accuracy", *(f"head_loss_{name}" for name in losses))
         means = {name: float(value) / self.processes for name, value in zip(names, sums, strict=False)}
-        return {**means, "gradient_norm": norm, "learning_rate_share": share}
+        return {**means, **weights, "gradient_norm": norm, "learning_rate_share": share}
+
+    def _mixed(
+        self, output: RoFormerV2ForPreTrainingOutput, of_heads: dict[str, torch.Tensor], states: list[torch.Tensor]
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        """The loss of a step, and the weight of each task in it where it is not plain next-sentence and masked words.
+
+        states: what the encoder gave for the batch of pairs and for those of the heads.
+        """
+        recipe = self.recipe.mixture
+        if output.loss is None or output.mlm_loss is None or output.nsp_loss is None:
+            raise ValueError("the model was not given all labels")
+        if recipe.method == "sum" and not of_heads:
+            return output.loss, {}
+        losses = {"mlm": output.mlm_loss, "nsp": output.nsp_loss} | {f"head_{n}": of_heads[n] for n in of_heads}
+        priorities = dict.fromkeys(losses, recipe.head_weight)
+        priorities |= {"mlm": 1.0, "nsp": self.recipe.optimizer.next_sentence_weight}
+        last_block = self.bare.roformer.encoder.blocks[-1]
+        loss, weights = mixed(
+            losses,
+            priorities,
+            states if recipe.shared == "states" else list(last_block.parameters()),
+            method=recipe.method,
+            mean_of=lambda values: self._sum(values) / self.processes,
+        )
+        return loss, {f"weight_{name}": weight for name, weight in weights.items()}
+
+    def _share_heads(self) -> None:
+        """The mean of the heads' gradients over all processes; accelerate sees to those of the model alone."""
+        if self.processes > 1:
+            for parameter in self.heads.parameters():
+                if parameter.grad is not None:
+                    parameter.grad = self._sum(parameter.grad).to(parameter.device) / self.processes
 
     def _autocast(self) -> torch.autocast:
         # not accelerate's: its precision is one for all runs of a process
@@ -379,6 +436,17 @@ class Run:
             stop=lambda: self.stopped,
             progress=self.progress,
         )
+        if results is not None and self.judge is not None:
+            of_heads = self.judge.evaluate(
+                self.bare.roformer,
+                self.heads,
+                autocast=self._autocast,
+                share=(self.rank, self.processes),
+                total_of=self._sum,
+                stop=lambda: self.stopped,
+                progress=self.progress,
+            )
+            results = None if of_heads is None else results | of_heads
         if results is None:
             return
         self.evaluation, self.evaluated_step = results, self.step
@@ -416,6 +484,8 @@ class Run:
     def _write_model(self, folder: Path) -> None:
         with _quiet_saving():
             self.bare.save_pretrained(folder)
+            if self.tasks is not None:
+                self.heads.save(folder)
             self.tokenizer.save_pretrained(folder)
 
     def _stop(self) -> None:
