@@ -69,8 +69,13 @@ COMMANDS = (
     ),
     CommandEntry(
         "train",
-        en="Train a model for events, entities or relations from annotated texts",
-        zh="用标注好的文本训练抽取事件、实体或关系的模型",
+        en="Train a model of your own: labels, pairs, multiple choice, reading; events, entities, relations",
+        zh="训练自己的模型：分类、句对、选择题、阅读理解；事件、实体、关系",
+    ),
+    CommandEntry(
+        "predict",
+        en="Answer labelled or unlabelled records with a model that you trained, and say how often it is right",
+        zh="用自己训练的模型处理记录；有标准答案时给出正确率",
     ),
     CommandEntry(
         "distill",

@@ -1,4 +1,4 @@
-"""Small classifiers that were taught by the zero-shot one, and the door that loads either kind by its folder.
+"""Small classifiers, taught by the zero-shot one or fine-tuned on labelled texts, and the door that loads them all.
 
 Names load on first use; the student of n-grams needs neither torch nor scikit-learn.
 """
@@ -10,13 +10,18 @@ from typing import Any
 
 # public name -> module that holds it
 _EXPORTS = {
+    "AnswerMarker": "ironwok.students.tuned.models",
+    "ChoiceModel": "ironwok.students.tuned.models",
     "EncoderStudent": "ironwok.students.encoder",
     "HashedNgrams": "ironwok.students.hashing",
     "NgramStudent": "ironwok.students.ngrams",
+    "PairClassifier": "ironwok.students.tuned.models",
     "Student": "ironwok.students.student",
+    "TunedClassifier": "ironwok.students.tuned.models",
     "is_student": "ironwok.students.loading",
     "load_classifier": "ironwok.students.loading",
     "load_student": "ironwok.students.loading",
+    "load_tuned": "ironwok.students.tuned.models",
 }
 
 __all__ = sorted(_EXPORTS)  # pyright: ignore[reportUnsupportedDunderAll]

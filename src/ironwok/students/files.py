@@ -17,7 +17,7 @@ from ironwok.files import replace_file, writing
 
 DESCRIPTION = "student.json"
 WEIGHTS = "student.npz"
-_FORMAT = 1
+FORMAT = 1
 
 
 def save_files(folder: Path, description: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> None:
@@ -27,7 +27,7 @@ def save_files(folder: Path, description: Mapping[str, Any], arrays: Mapping[str
     held = io.BytesIO()
     np.savez_compressed(held, allow_pickle=False, **arrays)
     replace_file(folder / WEIGHTS, held.getvalue())
-    text = json.dumps({"format": _FORMAT} | dict(description), ensure_ascii=False, indent=2)
+    text = json.dumps({"format": FORMAT} | dict(description), ensure_ascii=False, indent=2)
     # last: a folder with a description has its weights
     replace_file(folder / DESCRIPTION, text.encode() + b"\n")
 
@@ -50,8 +50,8 @@ def read_description(folder: Path) -> dict[str, Any]:
         description = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(description, dict) or description.get("format") != _FORMAT:
-        raise CheckpointError(f"{path} is not of format {_FORMAT}, the one that this version reads")
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not of format {FORMAT}, the one that this version reads")
     return description
 
 

@@ -15,16 +15,23 @@ if TYPE_CHECKING:
 
 
 def is_student(model: str | os.PathLike[str]) -> bool:
-    """Whether this is the folder of a student."""
-    return (Path(model).expanduser() / DESCRIPTION).is_file()
+    """Whether this is the folder of a student, distilled or fine-tuned, or of the run that made one."""
+    return student_folder(model) is not None
+
+
+def student_folder(model: str | os.PathLike[str]) -> Path | None:
+    """The folder that describes a student: this one, or "model" in it where it is of a run; else None."""
+    path = Path(model).expanduser()
+    return next((one for one in (path, path / "model") if (one / DESCRIPTION).is_file()), None)
 
 
 def load_student(
     folder: str | os.PathLike[str], *, batch_size: int = 64, device: str | None = None, dtype: str | None = None
 ) -> Student:
-    """Load a student of either kind; the options are for the one with an encoder. Raises CheckpointError."""
-    path = Path(folder).expanduser()
-    kind = read_description(path).get("kind")
+    """Load a student of any kind; the options are for those with an encoder. Raises CheckpointError."""
+    path = student_folder(folder) or Path(folder).expanduser()
+    description = read_description(path)
+    kind = description.get("kind")
     if kind == "ngrams":
         from ironwok.students.ngrams import NgramStudent
 
@@ -33,7 +40,20 @@ def load_student(
         from ironwok.students.encoder import EncoderStudent
 
         return EncoderStudent.load(path, batch_size=batch_size, device=device, dtype=dtype)
-    raise CheckpointError(f"{path / DESCRIPTION} is of a student of kind {kind!r}; known are 'ngrams' and 'encoder'")
+    if kind == "tuned":
+        from ironwok.students.tuned.models import TunedClassifier, load_tuned
+
+        if (task := description.get("task")) != "classify":
+            raise CheckpointError(
+                f"{path} was trained for {task!r} and gives no labels to single texts: use `ironwok predict`, or "
+                "ironwok.students.load_tuned"
+            )
+        tuned = load_tuned(path, batch_size=batch_size, device=device, dtype=dtype)
+        assert isinstance(tuned, TunedClassifier)
+        return tuned
+    raise CheckpointError(
+        f"{path / DESCRIPTION} is of a student of kind {kind!r}; known are 'ngrams', 'encoder' and 'tuned'"
+    )
 
 
 def load_classifier(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from ironwok.errors import ConfigError, RecipeError
@@ -95,13 +96,15 @@ def read_settings(
     overrides: Sequence[str] = (),
     epochs: float | None = None,
     seed: int | None = None,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> SettingsT:
-    """The defaults, changed by a recipe (TOML, names and values), by ``name=value``, by ``epochs`` and ``seed``.
+    """The defaults of the class, or other ones, changed by a recipe, by ``name=value``, by ``epochs`` and ``seed``.
 
+    recipe: a TOML file of names and values.
     Raises RecipeError, naming file and key, for unknown names and values of the wrong type, ConfigError for values out
     of range.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(defaults)
     if recipe is not None:
         try:
             values |= tomllib.loads(recipe.read_text(encoding="utf-8-sig"))

@@ -7,7 +7,7 @@ import itertools
 import re
 import statistics
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,42 @@ def read_table(path: Path, options: ReadOptions) -> Iterator[Document | Skip]:
         else:
             record += 1
             yield _document_from(path, row, table.columns, table.delimiter, record)
+
+
+@dataclass(frozen=True, slots=True)
+class TableRecord:
+    """A row by the names of its columns. line: where it begins, from 1."""
+
+    cells: dict[str, str]
+    line: int
+
+
+def table_records(path: Path, options: ReadOptions, *, names: Collection[str]) -> Iterator[TableRecord | Skip]:
+    """All cells of all rows, where no column is *the* text.
+
+    names: of columns that may be there, in small letters: a first row that holds one of them is a header even where
+    nothing else tells. A table without a header has columns "column 1", "column 2", ….
+    Raises as `read_table` does.
+    """
+    table = _open_table(path, options)
+    columns, rows = table.columns.names, itertools.chain(table.head, table.rest)
+    header = table.columns.header
+    first = next((row for row in table.head if isinstance(row, Row)), None)
+    if not header and first is not None and any(cell.strip().lower() in names for cell in first.cells):
+        header, columns = True, _names_of(first.cells, len(first.cells))
+    for row in rows:
+        if isinstance(row, Skip):
+            yield row
+        elif header:
+            header = False
+        elif len(row.cells) > len(columns):
+            problem = (
+                f"{len(row.cells)} cells in a table of {len(columns)} columns: put quotation marks around "
+                f"{table.delimiter!r} in texts"
+            )
+            yield Skip(str(path), UnreadableDocumentError(f"{path}, line {row.line}: {problem}"), None, row.line)
+        else:
+            yield TableRecord(dict(zip(columns, row.cells, strict=False)), row.line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +235,7 @@ def _columns_of(path: Path, rows: Sequence[Row], options: ReadOptions) -> _Colum
     header = _has_header(rows, options)
     width = len(rows[0].cells) if header else min(statistics.multimode(len(row.cells) for row in rows))
     given = rows[0].cells if header else []
-    names: list[str] = []
-    for i in range(width):
-        name = (given[i].strip() if i < len(given) else "") or f"column {i + 1}"
-        names.append(name if name not in names else f"{name} ({i + 1})")
+    names = _names_of(given, width)
     if options.text_field is not None and options.text_field not in names:
         raise UnreadableDocumentError(f"{path}: no column {options.text_field!r}; its columns are {', '.join(names)}")
     records = [dict(zip(names, row.cells, strict=False)) for row in rows[header:]]
@@ -210,7 +243,16 @@ def _columns_of(path: Path, rows: Sequence[Row], options: ReadOptions) -> _Colum
     if text is None:
         raise UnreadableDocumentError(f"{path}: a table without rows of text (columns: {', '.join(names)})")
     title = options.title_field or title_name(names, other_than=text)
-    return _Columns(tuple(names), names.index(text), names.index(title) if title in names else None, header)
+    return _Columns(names, names.index(text), names.index(title) if title in names else None, header)
+
+
+def _names_of(given: Sequence[str], width: int) -> tuple[str, ...]:
+    """Names of all columns, each once, also of those that have none."""
+    names: list[str] = []
+    for i in range(width):
+        name = (given[i].strip() if i < len(given) else "") or f"column {i + 1}"
+        names.append(name if name not in names else f"{name} ({i + 1})")
+    return tuple(names)
 
 
 def _has_header(rows: Sequence[Row], options: ReadOptions) -> bool:

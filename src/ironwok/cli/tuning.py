@@ -1,0 +1,146 @@
+"""The part of ``ironwok train`` that learns from labelled records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.text import Text
+
+from ironwok.cli.language import t
+from ironwok.cli.training_watch import TrainingWatch
+
+if TYPE_CHECKING:
+    from ironwok.training.supervised import TrainResult
+    from ironwok.training.tuning.data import Problem
+
+# problems that are printed one by one; all of them are counted
+_MOST_SHOWN = 10
+_SHOWN = ("accuracy", "macro_f1", "f1", "exact")
+
+
+class TuningWatch(TrainingWatch):
+    """A line with the scores for each evaluation."""
+
+    def evaluated(self, step: int, metrics: dict[str, float]) -> None:
+        self._end_work()
+        self._console.print(Text(f"{step:>8}  {scores_of(metrics)}"), soft_wrap=True)
+
+
+def scores_of(metrics: dict[str, float]) -> str:
+    return "  ".join(f"{name.replace('_', ' ')} {metrics[name]:.3f}" for name in _SHOWN if name in metrics)
+
+
+def named_fields(given: Sequence[str]) -> dict[str, str]:
+    """What was given as PART=NAME, by part. Raises InputError for what is not of that form."""
+    from ironwok.errors import InputError
+
+    named = {}
+    for one in given:
+        part, separator, name = one.partition("=")
+        if not separator or not part.strip() or not name.strip():
+            raise InputError(f"--field {one!r} is not of the form PART=NAME, such as text=正文")
+        named[part.strip()] = name.strip()
+    return named
+
+
+def train_labelled(
+    task: str,
+    *,
+    train: Path,
+    dev: Path | None,
+    out: Path,
+    model: str,
+    field: Sequence[str],
+    encoding: str | None,
+    recipe: Path | None,
+    epochs: float | None,
+    seed: int | None,
+    overrides: Sequence[str],
+    resume: bool,
+    curves: bool | None,
+    threads: int | None,
+    device: str | None,
+) -> None:
+    from ironwok.cli import EXIT_INTERRUPTED
+    from ironwok.cli.console import say
+    from ironwok.training.tuning.settings import load_settings
+
+    settings = load_settings(task, recipe, overrides=overrides, epochs=epochs, seed=seed)
+    fields = named_fields(field)
+    say(t(en="loading …", zh="加载中……"), style="dim")
+    import torch
+
+    from ironwok.training.tuning.train import train_tuned
+
+    if threads:
+        torch.set_num_threads(threads)
+    with TuningWatch(f"train {task}") as watch:
+        result = train_tuned(
+            task,
+            train=train,
+            dev=dev,
+            out=out,
+            model=model,
+            fields=fields,
+            encoding=encoding,
+            settings=settings,
+            resume=resume,
+            curves=curves,
+            device=device,
+            on_problem=teller(),
+            on_note=lambda note: say(t(en=f"note: {note}", zh=f"注意：{note}"), style="yellow"),
+            progress=watch,
+        )
+    _report(result, task, out)
+    if not result.finished:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def teller() -> Any:
+    """Prints the first records that are left out; a warning counts all of them."""
+    from ironwok.cli.console import say
+
+    count = 0
+
+    def tell(problem: Problem) -> None:
+        nonlocal count
+        count += 1
+        if count <= _MOST_SHOWN:
+            say(t(en=f"left out: {problem}", zh=f"未采用：{problem}"), style="yellow")
+
+    return tell
+
+
+def _report(result: TrainResult, task: str, out: Path) -> None:
+    from ironwok.cli.console import out as stdout
+    from ironwok.cli.console import say
+
+    step, best = result.step, result.best_step
+    if not result.finished:
+        say(
+            t(
+                en=f"Stopped after {step} steps; {out} holds everything. The same command with --resume continues.",
+                zh=f"已在第 {step} 步停下，进度保存在 {out}。同样的命令加上 --resume 可继续。",
+            ),
+            style="yellow",
+        )
+        return
+    scores = scores_of(result.metrics)
+    say(
+        t(
+            en=f"Finished after {step} steps; the best model is of step {best}: {scores}. It is in:",
+            zh=f"完成：{step} 步，最佳模型在第 {best} 步（{scores}），位于：",
+        )
+    )
+    stdout().print(Text(str(result.folder)), soft_wrap=True)
+    command = "classify" if task == "classify" else "predict"
+    say(
+        t(
+            en=f"Use it: ironwok {command} --model {result.folder} FILE",
+            zh=f"用法：ironwok {command} --model {result.folder} 文件",
+        ),
+        style="dim",
+    )

@@ -1,0 +1,1 @@
+"""Fine-tuning of an encoder on a user's own labelled examples: labels, pairs, multiple choice, reading."""
