@@ -15,6 +15,7 @@ from ironwok.results import (
     Argument,
     Classification,
     DocumentResult,
+    Entity,
     Event,
     EventsAsked,
     PassageResult,
@@ -244,3 +245,26 @@ def test_no_width_needs_sideways_scrolling(start_browser, page, width):
             "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         )
         assert wide <= inside, view
+
+
+def test_entities_are_spans_of_their_type_and_tables(open_page, tmp_path):
+    asked = EventsAsked(
+        "entities", (("公司", ("公司",)), ("金额", ("金额",))), {"公司/公司": "公司名 | a firm"}, task="entities"
+    )
+    entities = (
+        Entity("公司", at("云岭矿业"), 0.9),
+        Entity("公司", at("海湾信托"), 0.8),
+        Entity("金额", at("三成"), 0.7),
+    )
+    one = PassageResult("in/0.txt", None, 0, Span(0, len(TEXT), TEXT), entities=entities)
+    report = Report((DocumentResult("in/0.txt", None, None, (one,)),), (), tmp_path, ("in",), events=asked)
+    path = tmp_path / "index.html"
+    path.write_text(render(report, language="en", made=date(2026, 1, 2), version="1"), encoding="utf-8")
+    browser = open_page(path.as_uri())
+    assert texts(browser, ".document .passage .span") == ["云岭矿业", "三成", "海湾信托"]
+    assert browser.find_elements("css selector", ".document .event") == []
+    assert "3 entities" in browser.find_element("css selector", ".top .meta").text
+    assert browser.find_element("css selector", ".document .passage .span").get_attribute("title") == "a firm · 公司"
+    browser.find_element("css selector", "[data-key=viewevents]").click()
+    assert texts(browser, ".table tbody .words") == ["云岭矿业", "海湾信托", "三成"]
+    assert "TRIGGER" not in browser.find_element("css selector", ".table").text.upper()
