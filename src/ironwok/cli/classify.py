@@ -57,9 +57,9 @@ def classify(
             show_default=False,
             help=t(
                 en="The labels, separated by commas or semicolons (also 、，；); or @FILE with one label a line, or in "
-                "JSON: a list, label → words for the template, or a tree. A distilled model knows its own.",
+                "JSON: a list, label → words for the template, or a tree. A distilled or trained model knows its own.",
                 zh="标签，用逗号、顿号或分号隔开；也可以用 @文件：每行一个标签，"
-                "或 JSON（列表、“标签→句式用词”、多级标签）。蒸馏出的模型自带标签，可不给。",
+                "或 JSON（列表、“标签→句式用词”、多级标签）。蒸馏或训练出的模型自带标签，可不给。",
             ),
         ),
     ] = None,
@@ -168,14 +168,16 @@ def classify(
 
 
 def _known_labels(model: str) -> list[str]:
-    """The labels of a distilled model. Raises InputError for another, which has none of its own."""
+    """The labels of a distilled or trained model. Raises InputError for another, which has none of its own."""
     from ironwok.errors import InputError
-    from ironwok.students import is_student
-    from ironwok.students.files import read_description
+    from ironwok.students import known_labels
 
-    if not is_student(model):
-        raise InputError(f"--labels is missing: {model} reads any labels, so name them; a distilled model has its own")
-    return read_description(Path(model).expanduser()).get("labels", [])
+    labels = known_labels(model)
+    if labels is None:
+        raise InputError(
+            f"--labels is missing: {model} reads any labels, so name them; a distilled or trained model has its own"
+        )
+    return labels
 
 
 def _load(model: str, scorer: str, *, batch_size: int, device: str | None, dtype: str | None) -> Any:

@@ -19,6 +19,7 @@ _EXPORTS = {
     "Student": "ironwok.students.student",
     "TunedClassifier": "ironwok.students.tuned.models",
     "is_student": "ironwok.students.loading",
+    "known_labels": "ironwok.students.loading",
     "load_classifier": "ironwok.students.loading",
     "load_student": "ironwok.students.loading",
     "load_tuned": "ironwok.students.tuned.models",

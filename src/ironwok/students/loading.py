@@ -25,6 +25,24 @@ def student_folder(model: str | os.PathLike[str]) -> Path | None:
     return next((one for one in (path, path / "model") if (one / DESCRIPTION).is_file()), None)
 
 
+def known_labels(model: str | os.PathLike[str]) -> list[str] | None:
+    """The labels that a student was taught, None where this is no student. Raises CheckpointError."""
+    path = student_folder(model)
+    if path is None:
+        return None
+    description = read_description(path)
+    _refuse_other_tasks(path, description)
+    return description.get("labels", [])
+
+
+def _refuse_other_tasks(path: Path, description: dict[str, Any]) -> None:
+    if (task := description.get("task", "classify")) != "classify":
+        raise CheckpointError(
+            f"{path} was trained for {task!r} and gives no labels to single texts: use `ironwok predict`, or "
+            "ironwok.students.load_tuned"
+        )
+
+
 def load_student(
     folder: str | os.PathLike[str], *, batch_size: int = 64, device: str | None = None, dtype: str | None = None
 ) -> Student:
@@ -43,11 +61,7 @@ def load_student(
     if kind == "tuned":
         from ironwok.students.tuned.models import TunedClassifier, load_tuned
 
-        if (task := description.get("task")) != "classify":
-            raise CheckpointError(
-                f"{path} was trained for {task!r} and gives no labels to single texts: use `ironwok predict`, or "
-                "ironwok.students.load_tuned"
-            )
+        _refuse_other_tasks(path, description)
         tuned = load_tuned(path, batch_size=batch_size, device=device, dtype=dtype)
         assert isinstance(tuned, TunedClassifier)
         return tuned
