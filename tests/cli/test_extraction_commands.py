@@ -6,11 +6,13 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from extraction_samples import EVENTS, SCHEMA, quick_settings, write_jsonl
 from ironwok.cli import main
+from ironwok.errors import InputError
 from ironwok.events.schema import EventType, Role, Schema
 from ironwok.events.schema_files import save_schema
 
@@ -134,3 +136,16 @@ def test_train_says_what_is_wrong(
     given = [str(tmp_path / "run") if a == "OUT" else str(file) if a == "FILE" else a for a in arguments]
     assert main(given) in (1, 2)
     assert message in capsys.readouterr().err
+
+
+def test_every_mention_reaches_the_decoding(event_run: Path, texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(model: str, **choices: Any) -> None:
+        asked.append(choices["options"].distinct)
+        raise InputError("asked enough")
+
+    monkeypatch.setattr("ironwok.events.extractor.load_extractor", load)
+    assert main(["extract", "--schema", str(event_run), str(texts)]) == 1
+    assert main(["extract", "--schema", str(event_run), str(texts), "--every-mention"]) == 1
+    assert asked == [True, False]

@@ -109,6 +109,16 @@ def extract(
             ),
         ),
     ] = "places",
+    every_mention: Annotated[
+        bool,
+        typer.Option(
+            "--every-mention",
+            help=t(
+                en="Keep events that say the same words at other mentions of them (one of them is kept otherwise).",
+                zh="同样的词在文中多处出现时，各处的事件都保留（默认只留一个）。",
+            ),
+        ),
+    ] = False,
     text_field: TextField = None,
     out: OutFile = None,
     resume: Resume = False,
@@ -141,7 +151,9 @@ def extract(
     scaling = Scaling(engine, address, workers, cpus_per_worker, gpus_per_worker, part_size, part_format)
     if resume and out is None:
         raise InputError("--resume goes on with a file: name it with --out")
-    options = DecodingOptions(threshold=threshold, link_threshold=link_threshold, tolerance=tolerance)
+    options = DecodingOptions(
+        threshold=threshold, link_threshold=link_threshold, tolerance=tolerance, distinct=not every_mention
+    )
     choice = choose_model(schema, model=model)
     extraction: dict[str, Any] = {
         "schema": choice.schema,
@@ -164,6 +176,7 @@ def extract(
         "threshold": threshold,
         "link_threshold": link_threshold,
         "tolerance": tolerance,
+        "every_mention": every_mention,
         "across": across,
         "dtype": dtype,
     }
