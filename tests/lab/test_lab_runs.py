@@ -220,6 +220,20 @@ def test_variants_start_from_the_same_weights_and_text(norms_run):
     assert len(starts) == 1
 
 
+def test_a_group_of_no_steps_is_fine_tuned_from_its_first_weights(tmp_path):
+    fresh = {"name": "fresh", "variants": ["pre"], "depths": [2], "steps": 0}
+    with pytest.raises(RecipeError, match="0 steps"):
+        parse_lab_recipe(norms(groups=[fresh], claims=[]), source="x")
+    fresh["fixed"] = {"learning_rate": 1e-3, "warmup": 0.0}
+    recipe = parse_lab_recipe(norms(groups=[fresh], claims=[], seeds=[1]), source="x")
+    results = run_lab(recipe, out=tmp_path, workers=1, device="cpu")
+    (found,) = results.finals
+    assert found["curve"]["steps"] == [0]
+    assert 0 <= found["metrics"]["transfer"] <= 1
+    assert found["probes"]["final"] == found["probes"]["initial"]
+    assert "as they were drawn" in write_report(results, tmp_path / "r", figures=False).read_text(encoding="utf-8")
+
+
 def test_a_second_start_runs_only_what_is_missing(norms_run, monkeypatch):
     (lost,) = norms_run.glob("runs/final-two-pre-d2-s2.json")
     kept = json.loads(lost.read_text())

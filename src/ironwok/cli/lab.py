@@ -27,25 +27,20 @@ def lab(
 def _list(asked: bool) -> None:
     if not asked:
         return
-    from rich.table import Table
+    from rich.padding import Padding
+    from rich.text import Text
 
     from ironwok.lab.plan import cells_of, final_specs, sweep_specs
     from ironwok.lab.recipe import load_lab_recipe, shipped_recipes
     from ironwok.lab.training import Schedule
 
-    table = Table(
-        t(en="Recipe", zh="配方"),
-        t(en="Command", zh="命令"),
-        t(en="Runs", zh="运行次数"),
-        t(en="Claims", zh="论断数"),
-        t(en="What", zh="内容"),
-        box=None,
-        pad_edge=False,
-    )
+    console = out()
     for name in shipped_recipes():
         recipe = load_lab_recipe(name)
         any_schedule = dict.fromkeys(cells_of(recipe), Schedule(1e-3, 0.0, 1))
         runs = len(sweep_specs(recipe)) + len(final_specs(recipe, any_schedule))
-        table.add_row(name, f"ironwok lab {recipe.kind} {name}", str(runs), str(len(recipe.claims)), recipe.about)
-    out().print(table)
+        size = t(en=f"{runs} runs, {len(recipe.claims)} claims", zh=f"{runs} 次运行，{len(recipe.claims)} 个论断")
+        console.print(Text.assemble((f"ironwok lab {recipe.kind} {name}", "bold"), f"  ({size})"), soft_wrap=True)
+        # a width of its own: a wide terminal would put a paragraph on one line
+        console.print(Padding(Text(recipe.about), (0, 0, 1, 4)), width=min(console.width, 100))
     raise typer.Exit

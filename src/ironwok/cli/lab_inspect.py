@@ -85,8 +85,8 @@ def _table(found: Inspection) -> Any:
         t(en="dropped", zh="去掉后损失增加"),
         t(en="swapped", zh="与上层互换"),
         t(en="gradient", zh="梯度范数"),
-        t(en="effective rank/n", zh="有效秩/n"),
-        t(en="numerical rank/n", zh="数值秩/n"),
+        t(en="eff. rank/n", zh="有效秩/n"),
+        t(en="num. rank/n", zh="数值秩/n"),
     )
     said = t(
         en=f"{found.model}: {found.stack}, {found.rows} rows of {found.tokens} tokens",

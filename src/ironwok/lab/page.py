@@ -183,6 +183,8 @@ def _size_columns(results: LabResults, cell: Cell) -> list[str]:
 
 def _describe(recipe: LabRecipe, group: Any) -> str:
     if isinstance(group, NormGroup):
+        if group.steps == 0:
+            return "Not pretrained at all: the models as they were drawn, for comparison."
         text = f"{group.objective.capitalize()} language model, {group.steps or recipe.training.steps} steps."
         if group.fixed:
             text += f" Not tuned: learning rate {group.fixed.learning_rate:g}, warm-up {group.fixed.warmup:g}."

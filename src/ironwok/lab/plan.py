@@ -130,7 +130,8 @@ def _check_selectors(recipe: LabRecipe, cells: list[Cell]) -> None:
 
 
 def _steps(recipe: LabRecipe, cell: Cell) -> int:
-    return getattr(groups_of(recipe)[cell.group], "steps", None) or recipe.training.steps
+    steps = groups_of(recipe)[cell.group].steps
+    return recipe.training.steps if steps is None else steps
 
 
 def sweep_specs(recipe: LabRecipe) -> list[RunSpec]:

@@ -147,16 +147,23 @@ class ClaimRecipe(_Section):
 class NormGroup(_Section):
     """Runs of the same kind: every variant at every depth.
 
-    steps: instead of those of the training. fixed: these values instead of tuned ones. transfer: fine-tune afterwards.
+    steps: instead of those of the training; 0 leaves the models as they were drawn, and what fine-tuning reaches from
+    there says what pretraining was worth. fixed: these values instead of tuned ones. transfer: fine-tune afterwards.
     """
 
     name: str
     variants: list[NormVariant] = Field(min_length=1)
     depths: list[Annotated[int, Field(ge=2)]] = Field(min_length=1)
     objective: Literal["masked", "causal"] = "masked"
-    steps: Positive | None = None
+    steps: Annotated[int, Field(ge=0)] | None = None
     fixed: FixedRecipe | None = None
     transfer: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> NormGroup:
+        if self.steps == 0 and self.fixed is None:
+            raise ValueError(f"group {self.name!r} has 0 steps and nothing to tune: give it fixed values")
+        return self
 
 
 class SequenceShape(_Section):

@@ -42,7 +42,8 @@ class Curve:
 
     def mean(self, worst: float) -> float:
         """The mean over the evaluations after the start: low where a model learns early."""
-        return worst if self.diverged else sum(self.losses[1:]) / len(self.losses[1:])
+        later = self.losses[1:] or self.losses
+        return worst if self.diverged else sum(later) / len(later)
 
 
 def train(
@@ -58,9 +59,13 @@ def train(
     """Train with AdamW until the steps are done or a loss is not finite.
 
     loss: the training loss of a step, counted from 0. evaluate: the dev loss, called in evaluation mode before the
-    first step and ``recipe.evaluations`` times after. set_branch_scale: of a model with the alpha warm-up, which lasts
-    ``recipe.alpha_share`` of the steps. on_step: called with the steps done, from 0 to the last, in evaluation mode.
+    first step and ``recipe.evaluations`` times after; with 0 steps it is all that happens. set_branch_scale: of a model
+    with the alpha warm-up, which lasts ``recipe.alpha_share`` of the steps. on_step: called with the steps done, from 0
+    to the last, in evaluation mode.
     """
+    if schedule.steps == 0:
+        model.eval()
+        return Curve([0], [evaluate()])
     plan = OptimizerRecipe(
         steps=schedule.steps,
         adamw_lr=schedule.learning_rate,
