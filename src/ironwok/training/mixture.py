@@ -131,7 +131,11 @@ def _brought_to(weights: np.ndarray, priorities: np.ndarray) -> np.ndarray:
 def outputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
     """A list that fills with what ``module`` gives, one tensor a call."""
     seen: list[Tensor] = []
-    handle = module.register_forward_hook(lambda _, __, output: seen.append(output))
+
+    def see(module: nn.Module, inputs: object, output: Tensor) -> None:
+        seen.append(output)
+
+    handle = module.register_forward_hook(see)
     try:
         yield seen
     finally:

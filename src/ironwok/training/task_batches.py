@@ -312,7 +312,7 @@ def _padded(length: int) -> int:
 
 def head_logits(encoder: nn.Module, heads: TaskHeads, batch: TaskBatch) -> Tensor:
     """What a task's head says of a batch: [E, classes], [E, C], [R, L, labels] or [R, 2, L], as ``targets`` has it."""
-    device = heads.layers[0].weight.device
+    device = next(heads.parameters()).device
     encoded = encoder(**batch.inputs(device))
     logits = heads(batch.task, encoded.last_hidden_state, encoded.pooler_output)
     if batch.choices is not None:
