@@ -22,6 +22,7 @@ from transformers.modeling_outputs import (
 
 from ironwok.errors import InputError
 from ironwok.models.configuration import RoFormerV2Config
+from ironwok.models.poolers import pooled_size
 from ironwok.models.roformer_v2 import (
     IGNORED,
     RoFormerV2Model,
@@ -115,7 +116,8 @@ class _ForTask(RoFormerV2PreTrainedModel):
         self.roformer = RoFormerV2Model(config, add_pooling_layer=self.pooled)
         dropout = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
         self.dropout = nn.Dropout(float(dropout))
-        self.classifier = nn.Linear(config.hidden_size, self.outputs(config))
+        size = pooled_size(config) if self.pooled else config.hidden_size
+        self.classifier = nn.Linear(size, self.outputs(config))
         self.post_init()
 
     def outputs(self, config: RoFormerV2Config) -> int:

@@ -1,23 +1,29 @@
 """What sums a sequence up for the heads that judge it as a whole: the first token, or both segments compared.
 
 Every pooler takes hidden states [B, L, D], word embeddings [B, L, D], token ids [B, L] (or None), segments [B, L]
-(or None) and which tokens are real, boolean [B, L] (or None), and returns [B, D].
+(or None) and which tokens are real, boolean [B, L] (or None), and returns [B, D + F]: F is its ``beside``, how many
+numbers it adds.
 """
 
-# B batch, L tokens, D width
+# B batch, L tokens, D width, F features
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ironwok.errors import InputError
+from ironwok.models.common_words import FEATURES, common_words
 from ironwok.models.configuration import RoFormerV2Config
 
 
 class RoFormerV2Pooler(nn.Module):
     """tanh of a projection of the first token, [B, D]."""
+
+    beside = 0
 
     def __init__(self, config: RoFormerV2Config) -> None:
         super().__init__()
@@ -46,6 +52,7 @@ class RoFormerV2SegmentPooler(nn.Module):
     compare words across segments (docs/log.md). A segment without tokens is zero.
     """
 
+    beside = 0
     SIMILARITY_SCALE = 5.0  # cosines differ by a tenth or so, the other inputs by about 1
 
     def __init__(self, config: RoFormerV2Config) -> None:
@@ -72,47 +79,32 @@ class RoFormerV2SegmentPooler(nn.Module):
         word_weights = [_weights(word_score_BL, inside_BL) for inside_BL in inside]
         a_BD, b_BD = (_mean(_weights(score_BL, inside_BL), hidden_BLD) for inside_BL in inside)
         c_BD, d_BD = (_mean(weights_BL, unit_BLD) for weights_BL in word_weights)
-        nearest = _nearest(unit_BLD, inside)
         similarities = [(c_BD * d_BD).mean(dim=-1)]
-        for weights_BL, nearest_BL in zip(word_weights, nearest, strict=True):
+        for weights_BL, nearest_BL in zip(word_weights, _nearest(unit_BLD, inside), strict=True):
             similarities.append((weights_BL * nearest_BL).sum(dim=-1))
         similarity_B3 = torch.stack(similarities, dim=-1) * self.SIMILARITY_SCALE
         features = torch.cat(
             [hidden_BLD[:, 0].float(), a_BD, b_BD, a_BD * b_BD, (a_BD - b_BD).abs(), c_BD * d_BD], dim=-1
         )
-        return torch.tanh(
-            self.dense(features.to(dtype))
-            + self.similarity(similarity_B3.to(dtype))
-            + self.matched(unit_BLD, nearest, input_ids, inside)
-        )
-
-    def matched(
-        self, unit_BLD: Tensor, nearest: list[Tensor], input_ids: Tensor | None, inside: list[Tensor]
-    ) -> Tensor | float:
-        """What subclasses add, [B, D]."""
-        return 0.0
+        return torch.tanh(self.dense(features.to(dtype)) + self.similarity(similarity_B3.to(dtype)))
 
 
 class RoFormerV2MatchPooler(RoFormerV2SegmentPooler):
-    """Segments compared as above, and besides: how much of either side stands, or nearly stands, on the other.
+    """Segments compared as above, and beside that what they have in common, counted, [B, D + 16].
 
-    Each token of the vocabulary has a salience, which starts from its idf; tokens count by exp(salience), shared out
-    within their segment. From either side: the share that stands on the other side as it is, the mean greatest cosine,
-    and how the greatest cosines of the rest spread over four Gaussian kernels (kernel pooling: Xiong and others, arXiv
-    1706.06613). For both: the geometric mean of the exact shares, which for salience 2 log idf is the idf-weighted
-    overlap that next-sentence prediction is measured against, and the cosine of the weighted means.
+    The last 16 numbers are tanh of a projection of `ironwok.models.common_words` alone: with a layer between, the head
+    can let the count decide where both segments are running text, and not where one is a label (docs/log.md). Each
+    token of the vocabulary counts exp(salience); salience starts from 2 log idf.
 
     Raises InputError where only inputs_embeds are given: which words are the same cannot be seen from them.
     """
 
-    KERNELS = (0.8, 0.6, 0.4, 0.2)
-    KERNEL_WIDTH = 0.1
-    FEATURES = 2 * (2 + len(KERNELS)) + 2
+    beside = 16
 
     def __init__(self, config: RoFormerV2Config) -> None:
         super().__init__(config)
         self.salience = nn.Parameter(torch.ones(config.vocab_size))
-        self.matches = nn.Linear(self.FEATURES, config.hidden_size, bias=False)
+        self.common = nn.Linear(len(FEATURES), self.beside, bias=False)
 
     def resize(self, tokens: int) -> None:
         """Cut the vocabulary, or add words of average salience."""
@@ -120,30 +112,45 @@ class RoFormerV2MatchPooler(RoFormerV2SegmentPooler):
         more = old.mean().expand(max(tokens - len(old), 0))
         self.salience = nn.Parameter(torch.cat([old[:tokens], more]))
 
-    def matched(
-        self, unit_BLD: Tensor, nearest: list[Tensor], input_ids: Tensor | None, inside: list[Tensor]
+    @torch.no_grad()
+    def start(self, idf_V: Tensor, special_ids: Sequence[int]) -> None:
+        """Give words the salience of their inverse document frequency [V]; special tokens count nothing."""
+        self.salience.copy_(2 * idf_V.clamp(min=0.1).log())
+        self.salience[list(special_ids)] = -20.0
+
+    def forward(
+        self,
+        hidden_BLD: Tensor,
+        words_BLD: Tensor,
+        input_ids: Tensor | None,
+        token_type_ids: Tensor | None,
+        real_BL: Tensor | None,
     ) -> Tensor:
         if input_ids is None:
             raise InputError('pooling "matches" compares words by their ids: pass input_ids instead of inputs_embeds')
-        same_BLL = input_ids[:, :, None] == input_ids[:, None, :]
-        salience_BL = self.salience[input_ids].float()
-        features, means, shares = [], [], []
-        for own_BL, other_BL, nearest_BL in zip(inside, reversed(inside), nearest, strict=True):
-            weights_BL = _weights(salience_BL, own_BL)
-            exact_BL = (same_BLL & other_BL[:, None, :]).any(dim=-1)
-            share_B = (weights_BL * exact_BL).sum(dim=-1)
-            rest_BL = weights_BL * ~exact_BL
-            features += [share_B, (weights_BL * nearest_BL).sum(dim=-1)]
-            features += [(rest_BL * _kernel(nearest_BL, at, self.KERNEL_WIDTH)).sum(dim=-1) for at in self.KERNELS]
-            means.append(F.normalize(torch.einsum("bl,bld->bd", weights_BL, unit_BLD), dim=-1))
-            shares.append(share_B)
-        # the root has no slope at zero
-        features += [(shares[0] * shares[1] + 1e-6).sqrt(), (means[0] * means[1]).sum(dim=-1)]
-        features_BF = torch.stack(features, dim=-1) * self.SIMILARITY_SCALE
-        return self.matches(features_BF.to(self.matches.weight.dtype))
+        compared_BD = super().forward(hidden_BLD, words_BLD, input_ids, token_type_ids, real_BL)
+        weights_BL = self.salience[input_ids].float().exp()
+        common_BF = common_words(input_ids, weights_BL, *_segments(hidden_BLD, token_type_ids, real_BL))
+        return torch.cat([compared_BD, torch.tanh(self.common(common_BF.to(compared_BD.dtype)))], dim=-1)
 
 
 POOLERS = {"first": RoFormerV2Pooler, "segments": RoFormerV2SegmentPooler, "matches": RoFormerV2MatchPooler}
+# poolers that hold all of another one, and go on from its weights
+GROWN_FROM = {"matches": "segments"}
+
+
+def pooled_size(config: RoFormerV2Config) -> int:
+    """How many numbers the pooler of a configuration gives for a sequence."""
+    return config.hidden_size + POOLERS[config.pooling].beside
+
+
+def grow(weights: Mapping[str, Tensor], pooling: str) -> dict[str, Tensor]:
+    """The weights of a model with a simpler pooler, made to fit one with ``pooling``: what is new counts nothing yet.
+
+    Not among them are the layer that is new, and the salience of words (see `RoFormerV2MatchPooler.start`).
+    """
+    head = "cls.seq_relationship.weight"
+    return {**weights, head: F.pad(weights[head], (0, POOLERS[pooling].beside))}
 
 
 def _segments(hidden_BLD: Tensor, token_type_ids: Tensor | None, real_BL: Tensor | None) -> list[Tensor]:
@@ -160,10 +167,6 @@ def _nearest(unit_BLD: Tensor, inside: list[Tensor]) -> list[Tensor]:
     """For either segment the greatest cosine of each token with one of the other segment, float32 [B, L] each."""
     cosine_BLL = (unit_BLD @ unit_BLD.mT).float()
     return [cosine_BLL.masked_fill(~other_BL[:, None, :], -1.0).amax(dim=-1) for other_BL in reversed(inside)]
-
-
-def _kernel(values: Tensor, at: float, width: float) -> Tensor:
-    return torch.exp(-((values - at) ** 2) / (2 * width**2))
 
 
 def _weights(score_BL: Tensor, inside_BL: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from transformers.utils.generic import ModelOutput
 
 from ironwok.errors import InputError
 from ironwok.models.configuration import RoFormerV2Config
-from ironwok.models.poolers import POOLERS, RoFormerV2MatchPooler
+from ironwok.models.poolers import POOLERS, RoFormerV2MatchPooler, pooled_size
 from ironwok.nn import masks
 from ironwok.nn.block import Residual
 from ironwok.nn.initialization import default_gain, fresh_values
@@ -131,8 +131,8 @@ class RoFormerV2Model(RoFormerV2PreTrainedModel):
             [B, H, L, L]; None if all tokens are real.
         token_type_ids: segments [B, L], 0 where not given.
         prefix_lengths: integers [B], for the mask pattern "prefix" alone.
-        Returns last_hidden_state [B, L, D], pooler_output [B, D] and, where asked for, hidden_states: the input of each
-        block and the output of the last.
+        Returns last_hidden_state [B, L, D], pooler_output [B, D] (wider with some poolers: `pooled_size`) and, where
+        asked for, hidden_states: the input of each block and the output of the last.
         Raises InputError for no or two inputs or too many tokens, MaskError for masks of another dtype.
         """
         if (input_ids is None) == (inputs_embeds is None):
@@ -180,7 +180,7 @@ class RoFormerV2PreTrainingHeads(nn.Module):
         if predictions:
             self.predictions = RoFormerV2LMPredictionHead(config)
         if seq_relationship:
-            self.seq_relationship = nn.Linear(config.hidden_size, 2, bias=config.use_bias)
+            self.seq_relationship = nn.Linear(pooled_size(config), 2, bias=config.use_bias)
 
 
 @dataclass

@@ -30,6 +30,7 @@ from ironwok.models.heads import (
     RoFormerV2ForTokenClassification,
 )
 from ironwok.models.loading import quiet
+from ironwok.models.poolers import pooled_size
 
 Form = Literal["single", "pair", "choice", "reading", "entities"]
 
@@ -75,13 +76,16 @@ class TaskHeads(nn.Module):
     def __init__(self, heads: Sequence[TaskHead], config: RoFormerV2Config, *, seed: int = 0) -> None:
         super().__init__()
         self.heads = tuple(heads)
-        width = config.hidden_size
+        sizes = [config.hidden_size if head.on_tokens else pooled_size(config) for head in self.heads]
         rate = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
         self.dropout = nn.Dropout(float(rate))
-        layers = [nn.utils.skip_init(nn.Linear, width, head.outputs) for head in self.heads]
+        layers = [
+            nn.utils.skip_init(nn.Linear, size, head.outputs) for size, head in zip(sizes, self.heads, strict=True)
+        ]
         generator = torch.Generator().manual_seed(seed)
         for layer in layers:
-            nn.init.trunc_normal_(layer.weight, std=width**-0.5, a=-2.0, b=2.0, generator=generator)
+            assert isinstance(layer, nn.Linear)
+            nn.init.trunc_normal_(layer.weight, std=layer.in_features**-0.5, a=-2.0, b=2.0, generator=generator)
             nn.init.zeros_(layer.bias)
         self.layers = nn.ModuleList(layers)
 

@@ -13,6 +13,7 @@ from ironwok.errors import CheckpointError, DataError, DataWarning, OutputError,
 from ironwok.models import RoFormerV2Config
 from ironwok.models.bundled import resolve_model
 from ironwok.models.loading import read_config
+from ironwok.models.poolers import GROWN_FROM
 from ironwok.text.tokenizer import load_tokenizer, train_tokenizer, wrap_tokenizer
 from ironwok.training.checkpoints import replace_folder
 from ironwok.training.corpus import Packer, Store
@@ -162,8 +163,6 @@ def model_config(recipe: PretrainRecipe, tokenizer: PreTrainedTokenizerFast) -> 
 
 # what two models must share for the weights of one to fit the other
 _SHAPES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "pooling")
-# poolers that hold all of another one, and go on from its weights
-_GROWN_FROM = {("pooling", "matches"): "segments"}
 
 
 def find_initial(
@@ -179,7 +178,7 @@ def find_initial(
     theirs = read_config(str(folder))
     for name in _SHAPES:
         own, other = getattr(config, name), getattr(theirs, name, None)
-        if own != other and _GROWN_FROM.get((name, own)) != other:
+        if own != other and not (name == "pooling" and GROWN_FROM.get(own) == other):
             raise CheckpointError(
                 f"{folder} has {name} {other}, the recipe {own}: name another model, or set model.{name} in the recipe"
             )

@@ -27,7 +27,8 @@ from transformers.utils import logging as transformers_logging
 
 from ironwok.errors import CheckpointError, CheckpointWarning, DamagedCheckpointError, DataWarning, RecipeError
 from ironwok.models import RoFormerV2Config, RoFormerV2ForPreTraining, RoFormerV2ForPreTrainingOutput
-from ironwok.models.poolers import RoFormerV2MatchPooler
+from ironwok.models.loading import read_config
+from ironwok.models.poolers import RoFormerV2MatchPooler, grow
 from ironwok.models.task_heads import TaskHeads
 from ironwok.training.checkpoints import read_state, replace_folder, save_checkpoint
 from ironwok.training.corpus import Store
@@ -67,23 +68,26 @@ class PretrainResult:
 
 
 # what the pooler "matches" has more than "segments", from which it may go on
-_GROWN = ("roformer.pooler.salience", "roformer.pooler.matches.weight")
+_GROWN = ("roformer.pooler.salience", "roformer.pooler.common.")
 
 
-def load_weights(model: nn.Module, folder: Path, *, growing: bool = False) -> list[str]:
-    """Copy the weights of a saved model of the same shape; the names of those that stay as they are.
+def load_weights(model: RoFormerV2ForPreTraining, folder: Path, *, growing: bool = False) -> bool:
+    """Copy the weights of a saved model of the same shape; whether its pooler was a simpler one.
 
-    growing: the saved model may have a simpler pooler. Raises CheckpointError when the weights do not fit.
+    growing: a simpler one may go on from there. Raises CheckpointError when the weights do not fit.
     """
+    pooling = read_config(str(folder)).pooling if growing else model.config.pooling
+    grown = pooling != model.config.pooling
     try:
         weights = load_file(folder / "model.safetensors")
+        if grown:
+            weights = grow(weights, model.config.pooling)
         missing, unexpected = model.load_state_dict(weights, strict=False)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: its weights cannot be loaded into this model ({error})") from error
     # tied to the embeddings, hence not stored twice
     lacking = [name for name in missing if name != "cls.predictions.decoder.weight" and "branch_scale" not in name]
-    grown = [name for name in lacking if growing and name in _GROWN]
-    lacking = [name for name in lacking if name not in grown]
+    lacking = [name for name in lacking if not (grown and name.startswith(_GROWN))]
     if lacking or unexpected:
         raise CheckpointError(
             f"{folder}: its weights are of another model (missing {lacking}, unexpected {unexpected})"
@@ -144,10 +148,12 @@ class Run:
 
     def start(self, initial: Path | None) -> None:
         """A fresh run: from a whole model (see ``find_initial``), from embeddings of co-occurrences, or neither."""
-        grown = list(_GROWN) if initial is None else load_weights(self.model, initial, growing=True)
+        fresh = initial is None or load_weights(self.bare, initial, growing=True)
         if initial is None and self.recipe.embeddings.tokens:
             self._start_embeddings()
-        self._start_matches(grown, fresh=initial is None)
+        pooler = self.bare.roformer.pooler
+        if fresh and isinstance(pooler, RoFormerV2MatchPooler):
+            pooler.start(torch.from_numpy(self.held_out.idf).float(), self.tokenizer.all_special_ids)
         if initial is not None:
             self.heads.load(initial, partly=True)
         if self.accelerator.is_main_process:
@@ -175,18 +181,6 @@ class Run:
         with torch.no_grad():
             weight.copy_(values)
 
-    def _start_matches(self, grown: Sequence[str], *, fresh: bool) -> None:
-        """The pooler "matches", where it is new: words count by their idf, and an old head is not disturbed."""
-        pooler = self.bare.roformer.pooler
-        if not isinstance(pooler, RoFormerV2MatchPooler) or not grown:
-            return
-        salience = torch.from_numpy(2 * np.log(np.maximum(self.held_out.idf, 0.1))).float()
-        salience[list(self.tokenizer.all_special_ids)] = -10.0  # [SEP] stands on both sides of everything
-        with torch.no_grad():
-            pooler.salience.copy_(salience)
-            if not fresh:
-                pooler.matches.weight.zero_()
-
     def restore(self, checkpoints: Sequence[Path]) -> None:
         """Continue from the newest of ``checkpoints`` that is whole.
 
@@ -211,7 +205,7 @@ class Run:
 
     def _load(self, checkpoint: Path, state: dict[str, Any]) -> None:
         try:
-            load_weights(self.model, checkpoint)
+            load_weights(self.bare, checkpoint)
             if self.tasks is not None:
                 self.heads.load(checkpoint)
             optimizers = torch.load(checkpoint / "optimizers.pt", weights_only=True)
