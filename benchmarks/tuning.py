@@ -52,9 +52,18 @@ class Task:
     published: float | None = None
     limit: int = 2000
     settings: tuple[str, ...] = ("epochs=3", "max_tokens=128")
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 TASKS = {
+    "smp2019": Task(
+        "classify",
+        "labelled/single/smp2019_nlu",
+        None,
+        "nothing",
+        settings=("epochs=5", "max_tokens=64"),
+        fields=(("label", "domain"),),
+    ),
     "chip_ctc": Task("classify", "labelled/single/chip_ctc_train", None, "nothing"),
     "afqmc": Task(
         "pairs",
@@ -177,6 +186,7 @@ def measure(name: str, options: argparse.Namespace, work: Path) -> dict[str, Any
                 dev=files["dev"],
                 out=work / which,
                 model=model,
+                fields=dict(task.fields),
                 settings=settings,
                 resume=True,
                 curves=False,
