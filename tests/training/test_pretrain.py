@@ -29,6 +29,7 @@ from ironwok.errors import (
 from ironwok.models import RoFormerV2ForPreTraining
 from ironwok.text.tokenizer import load_tokenizer
 from ironwok.training import run as run_module
+from ironwok.training.checkpoints import list_checkpoints, read_state
 from ironwok.training.corpus import TOKEN_BITS
 from ironwok.training.pretrain import PretrainResult, pretrain
 from ironwok.training.stopping import stop_on_signals
@@ -202,6 +203,18 @@ def test_bf16_follows_fp32(run, whole, tmp_path):
     assert two == pytest.approx(one, rel=0.02)
     assert two != one
     assert {tensor.dtype for tensor in weights_of(tmp_path / "bf16" / "model").values()} == {torch.float32}
+
+
+def test_precision_is_picked_once(run, monkeypatch, tmp_path):
+    """What is fast differs from machine to machine; a run that moves goes on as it began."""
+    precisions = []
+    for dtype, steps in ((torch.bfloat16, 1), (torch.float32, 2)):
+        monkeypatch.setattr(run_module, "pick_dtype", lambda *_, dtype=dtype: dtype)
+        run(precision="auto", optimizer={"steps": steps}, checkpoint_every=1, resume=True)
+        precisions.append(read_state(list_checkpoints(tmp_path / "out")[-1])["precision"])
+    assert precisions == ["bf16", "bf16"]
+    run("other", precision="auto", optimizer={"steps": 1})
+    assert read_state(list_checkpoints(tmp_path / "other")[-1])["precision"] == "fp32"
 
 
 # -- stopping and going on --

@@ -37,7 +37,7 @@ def test_what_is_not_said_has_a_default(tmp_path):
     assert recipe.sources[0].fields == ["text"]
     assert recipe.pairs.kinds == {"next": 0.5, "heading": 0.1, "keyword": 0.4}
     assert recipe.optimizer.schedule == "linear"
-    assert recipe.precision == "bf16"
+    assert recipe.precision == "auto"
 
 
 def test_overrides_are_toml_or_text(tmp_path):

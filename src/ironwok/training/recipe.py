@@ -234,14 +234,15 @@ class EvaluationRecipe(_Section):
 class PretrainRecipe(_Section):
     """A whole pretraining run.
 
-    seed: of everything that is drawn. held_out: share of documents kept for evaluation. precision: "bf16" or "fp32".
+    seed: of everything that is drawn. held_out: share of documents kept for evaluation. precision: "bf16", "fp32",
+    or "auto": bf16 where the device computes in it (elsewhere it is several times slower), and as it began when resumed.
     checkpoint_every: steps. model: keys of `ironwok.models.RoFormerV2Config`, but for the size of the vocabulary.
     """
 
     name: str
     seed: int = Field(default=1, ge=0)
     held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
     checkpoint_every: Positive = 500
     model: dict[str, Any] = {}
     tokenizer: TokenizerRecipe = TokenizerRecipe()

@@ -27,6 +27,7 @@ from transformers.utils import logging as transformers_logging
 
 from ironwok.errors import CheckpointError, CheckpointWarning, DamagedCheckpointError, DataWarning, RecipeError
 from ironwok.models import RoFormerV2Config, RoFormerV2ForPreTraining, RoFormerV2ForPreTrainingOutput
+from ironwok.models.devices import pick_dtype
 from ironwok.models.loading import read_config
 from ironwok.models.poolers import RoFormerV2MatchPooler, grow
 from ironwok.models.task_heads import TaskHeads
@@ -115,6 +116,8 @@ class Run:
         self.recipe, self.store, self.tokenizer = recipe, store, tokenizer
         self.accelerator, self.out, self.progress = accelerator, out, progress
         self.rank, self.processes = accelerator.process_index, accelerator.num_processes
+        fast = pick_dtype("auto", accelerator.device) == torch.bfloat16
+        self.precision = ("bf16" if fast else "fp32") if recipe.precision == "auto" else recipe.precision
         tokens = recipe.optimizer.tokens_per_batch
         self.sampler = make_sampler(
             recipe, store, tokenizer, options, tokens=tokens, seed=recipe.seed, labelled=labelled
@@ -190,6 +193,8 @@ class Run:
         for position, checkpoint in reversed(list(enumerate(checkpoints))):
             try:
                 state = read_state(checkpoint)
+                if self.recipe.precision == "auto":  # a run goes on as it began, on whatever machine
+                    self.precision = state.get("precision", self.precision)
                 self._refuse_other_run(checkpoint, state)
                 self._load(checkpoint, state)
                 break
@@ -239,7 +244,7 @@ class Run:
     def _refuse_other_run(self, checkpoint: Path, state: dict[str, Any]) -> None:
         """Raise CheckpointError, naming what differs, for the checkpoint of another run."""
         now, identity = self._fixed()
-        now |= {"precision": self.recipe.precision, "source_weights": self._weights()}
+        now |= {"precision": self.precision, "source_weights": self._weights()}
         try:
             then, then_identity = json.loads(state["fingerprint"])
             then.setdefault("mixture", MixtureRecipe().model_dump(mode="json"))  # before there was one
@@ -406,7 +411,7 @@ class Run:
 
     def _autocast(self) -> torch.autocast:
         # not accelerate's: its precision is one for all runs of a process
-        enabled = self.recipe.precision == "bf16"
+        enabled = self.precision == "bf16"
         return torch.autocast(self.accelerator.device.type, dtype=torch.bfloat16, enabled=enabled)
 
     def _sum(self, values: torch.Tensor) -> torch.Tensor:
@@ -469,7 +474,7 @@ class Run:
         state = {
             "tokens": self.tokens,
             "evaluation": {"step": self.evaluated_step, "metrics": self.evaluation},
-            "precision": self.recipe.precision,
+            "precision": self.precision,
             "source_weights": self._weights(),
             "fingerprint": json.dumps(self._fixed(), sort_keys=True, ensure_ascii=False),
         }
