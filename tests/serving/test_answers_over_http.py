@@ -9,6 +9,7 @@ from served import Endless, eventually, serving
 
 from ironwok.nbce import Answerer, Settings
 from ironwok.serving import Limits, Services, load_services
+from ironwok.serving.chat import text_and_question
 
 CONTEXTS = ["The key is under the mat.", "The cat is on the roof."]
 QUESTION = "Where is the key?"
@@ -118,6 +119,35 @@ def test_a_long_message_is_text_and_question(client):
     assert answer["ironwok"]["sources"][0]["text"] == CONTEXTS[1]
 
 
+STORY = " ".join(CONTEXTS * 5)
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "question"),
+    [
+        (f"{CONTEXTS[0]}\n \n{CONTEXTS[1]}\n\n\n{QUESTION}", f"{CONTEXTS[0]}\n \n{CONTEXTS[1]}", QUESTION),
+        (f"{QUESTION}\n\n{CONTEXTS[0]}\n\n{CONTEXTS[1]}", f"{CONTEXTS[0]}\n\n{CONTEXTS[1]}", QUESTION),
+        (f"{QUESTION}\n\n{CONTEXTS[0]}\n\nAnd the cat?", f"{QUESTION}\n\n{CONTEXTS[0]}", "And the cat?"),
+        (f"{STORY}\n{QUESTION}", STORY, QUESTION),
+        (f"{QUESTION}\n{STORY}\n{STORY}", f"{STORY}\n{STORY}", QUESTION),
+        (f"{STORY} {QUESTION}", STORY, QUESTION),
+        (f"{QUESTION} {STORY}", STORY, QUESTION),
+        (f"{'钥匙在垫子下面。' * 40}钥匙在哪里？", "钥匙在垫子下面。" * 40, "钥匙在哪里？"),
+        (f"Hello.\n{QUESTION}", "", f"Hello.\n{QUESTION}"),
+        ("长" * 400, "", "长" * 400),
+    ],
+)
+def test_a_plain_message_is_cut_into_text_and_question(message, text, question):
+    assert text_and_question(message, finely=True) == (text, question)
+
+
+def test_a_question_after_other_messages_is_not_cut(client):
+    assert text_and_question(f"{STORY} {QUESTION}", finely=False) == ("", f"{STORY} {QUESTION}")
+    messages = [{"role": "user", "content": f"{STORY} {QUESTION}"}]
+    status, _, answer = client.send("/v1/chat/completions", {"messages": messages, "max_tokens": 5})
+    assert (status, answer["ironwok"]["question"]) == (200, QUESTION)
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
@@ -194,6 +224,24 @@ def test_an_answer_that_takes_too_long_ends_in_an_error():
         answerer.stopped.clear()
         assert client.send("/v1/answer", {"question": "?", "contexts": ["a"]})[0] == 504
         eventually(answerer.stopped.is_set)
+
+
+def test_a_bug_ends_a_stream_with_a_word_but_no_details():
+    class Broken:
+        @staticmethod
+        def tokenizer(text, *, add_special_tokens):
+            return {"input_ids": []}
+
+        def ask(self, question, contexts, *, settings, on_text, on_read):
+            on_text("so ")
+            raise ZeroDivisionError("secret of another user")
+
+    with serving(Services(answerer=Broken(), answerer_name="broken")) as running:
+        answer = {"question": "?", "contexts": ["a"], "stream": True}
+        for path, ask in (("/v1/answer", answer), ("/v1/chat/completions", chat(stream=True))):
+            *_, last = running.client.events(path, ask)
+            assert last["error"]["code"] == "internal_error"
+            assert "secret" not in str(last)
 
 
 def test_the_reader_without_a_language_model_answers_too():

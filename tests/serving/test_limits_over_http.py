@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+from pydantic import ValidationError
 from served import eventually, serving
 
 from ironwok.errors import InputError
 from ironwok.serving import Limits, Services, create_app
 from ironwok.serving.limits import RateLimiter
+from ironwok.serving.schemas import AnswerRequest, ChatRequest, ClassifyRequest, ExtractRequest
 
 ASK = {"texts": ["体育"], "labels": ["体育", "财经"]}
 
@@ -176,6 +178,41 @@ def test_bombs_and_nonsense_are_answered_in_a_line(client, body):
     assert 0 < len(answer["error"]["message"]) <= 500
     assert "Traceback" not in answer["error"]["message"]
     assert client.send("/v1/classify", ASK)[0] == 200
+
+
+LIST = [1] * 100_000
+
+
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        (ClassifyRequest, ASK | {"texts": LIST}),
+        (ClassifyRequest, ASK | {"labels": LIST}),
+        (ClassifyRequest, ASK | {"labels": {str(number): 1 for number in range(100_000)}}),
+        (ClassifyRequest, ASK | {"template": LIST}),
+        (ClassifyRequest, ASK | {str(number): 1 for number in range(100_000)}),
+        (ExtractRequest, {"texts": LIST}),
+        (AnswerRequest, {"question": "?", "contexts": LIST}),
+        (AnswerRequest, {"question": "?", "contexts": [{}] * 100_000}),
+        (AnswerRequest, {"question": "?", "contexts": ["a"], "decoding": {str(number): 1 for number in range(1000)}}),
+        (ChatRequest, {"messages": LIST}),
+        (ChatRequest, {"messages": [{"role": "user", "content": LIST}]}),
+        (ChatRequest, {"messages": [{"role": "user", "content": "?"}], "documents": LIST}),
+        (ChatRequest, {"messages": [{"role": "user", "content": "?"}], "stop": LIST}),
+    ],
+)
+def test_a_body_full_of_mistakes_is_left_at_the_first(model, body):
+    # a million of them, as fit into a body, would take gigabytes to tell of
+    with pytest.raises(ValidationError) as told:
+        model.model_validate(body)
+    assert told.value.error_count() <= 3
+
+
+def test_labels_and_templates_count_as_text(client):
+    for fields in ({"labels": ["a" * 1_000_000, "b"]}, {"template": ["{}" + "x" * 10_000 + str(n) for n in range(60)]}):
+        status, _, answer = client.send("/v1/classify", ASK | fields)
+        assert (status, answer["error"]["code"]) == (422, "too_much_work")
+        assert "characters" in answer["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -50,6 +51,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": 'The answer; with "stream": true its pieces', "content": {"text/event-stream": {}}}
 }
 _NOT_READY: dict[int | str, dict[str, Any]] = {503: {"description": "Not yet, or not any more"}}
+_LOG = logging.getLogger("uvicorn.error")
 _DONE = "data: [DONE]\n\n"
 _PAGE = "/web"
 _ICON = (
@@ -140,7 +142,11 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def bug(_: Request, error: Exception) -> JSONResponse:
         # the server's own log has the trace; the client learns that it was not its fault
-        return Problem(500, "internal_error", "something went wrong inside the server").response()
+        return _bug().response()
+
+
+def _bug() -> Problem:
+    return Problem(500, "internal_error", "something went wrong inside the server")
 
 
 def _add_page(app: FastAPI, server: Server) -> Callable[[], None]:
@@ -294,6 +300,10 @@ async def _streamed(
                 yield _event(server.late().body())
             except InputError as error:
                 yield _event(Problem(422, "invalid_request", printable(str(error))).body())
+            except Exception:
+                # too late for a status: without a last word the client could not tell a bug from a cut line
+                _LOG.exception("a stream broke off")
+                yield _event(_bug().body())
         yield _DONE
 
     return StreamingResponse(events(), media_type="text/event-stream", headers={"cache-control": "no-store"})

@@ -6,6 +6,7 @@ Reference of the format: https://platform.openai.com/docs/api-reference/chat
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from ironwok.nbce import Settings
@@ -15,15 +16,19 @@ from ironwok.serving.limits import Limits
 from ironwok.serving.problems import Problem
 from ironwok.serving.schemas import ChatRequest
 from ironwok.serving.understanding import check_characters
+from ironwok.text.sentences import split_sentences
 
 _PARAGRAPHS = re.compile(r"\n\s*\n")
+_LINES = re.compile(r"\s*\n\s*")
+# characters from which on a message without paragraphs is a text with a question, not just a question
+_LONG = 200
 
 
 def asking_of(request: ChatRequest, service: AnswerService, limits: Limits) -> Asking:
     """The question of a conversation, and what to answer it from. Raises Problem, InputError.
 
     The last message of the user is the question. It is answered from ``documents`` or ``contexts``; where neither is
-    given, from the paragraphs of that message before its last one, and from the messages before it.
+    given, from the rest of that message (see `text_and_question`) and from the messages before it.
     """
     for name, refused in (("n", request.n != 1), ("tools", bool(request.tools)), ("logprobs", bool(request.logprobs))):
         if refused:
@@ -37,10 +42,10 @@ def asking_of(request: ChatRequest, service: AnswerService, limits: Limits) -> A
     texts, names = split_contexts(request.documents or request.contexts or [])
     question = request.messages[-1].text.strip()
     if not texts:
-        *before, question = _PARAGRAPHS.split(question)
         texts = [message.text for message in request.messages[:-1] if message.text.strip()]
-        if any(part.strip() for part in before):
-            texts.append("\n\n".join(before))
+        text, question = text_and_question(question, finely=not texts)
+        if text:
+            texts.append(text)
         names = [None] * len(texts)
     if not texts:
         raise Problem(
@@ -61,6 +66,30 @@ def asking_of(request: ChatRequest, service: AnswerService, limits: Limits) -> A
         stop=stop,
     )
     return Asking(question, texts, names, settings)
+
+
+def text_and_question(message: str, *, finely: bool) -> tuple[str, str]:
+    """A message as the text to answer from, "" for none, and the question.
+
+    The question is the last paragraph, or the first where that asks and the last does not. finely: in a long message
+    of one paragraph it is the last or first line, or sentence.
+    """
+    cuts = [(found.start(), found.end()) for found in _PARAGRAPHS.finditer(message)]
+    if not cuts and finely and len(message) >= _LONG:
+        cuts = [(found.start(), found.end()) for found in _LINES.finditer(message)]
+        if not cuts:
+            spans = split_sentences(message)
+            cuts = [(one.end, other.start) for one, other in pairwise(spans)]
+    if not cuts:
+        return "", message
+    (first_end, rest), (text_end, last) = cuts[0], cuts[-1]
+    if _asks(message[:first_end]) and not _asks(message[last:]):
+        return message[rest:], message[:first_end]
+    return message[:text_end], message[last:]
+
+
+def _asks(part: str) -> bool:
+    return part.rstrip(" \t\n\"'”’」』)）").endswith(("?", "？"))
 
 
 def completion(answer: Answer, *, identity: str, created: int, model: str, prompt_tokens: int) -> dict[str, Any]:

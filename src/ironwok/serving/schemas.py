@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+# A body of megabytes can hold a million mistakes. Telling of each takes gigabytes, so lists are left at the first one,
+# and objects have no more fields or labels than this.
+_MOST_FIELDS = 100
+_MOST_LABELS = 10_000
 
 
 def _sendable(text: str) -> str:
@@ -21,22 +26,42 @@ def _with_content(text: str) -> str:
     return text
 
 
+def _few(labels: Any) -> Any:
+    if isinstance(labels, dict) and len(labels) > _MOST_LABELS:
+        raise ValueError(f"there are {len(labels):,} labels; at most {_MOST_LABELS:,}")
+    return labels
+
+
 String = Annotated[str, AfterValidator(_sendable)]
 Text = Annotated[String, AfterValidator(_with_content)]
+Texts = Annotated[list[Text], Field(fail_fast=True)]
 
 
-class Request(BaseModel):
+class Fields(BaseModel):
     # strict: "yes" is no truth value and "3" no number, as the OpenAPI document says
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_too_many(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and len(fields) > _MOST_FIELDS:
+            raise ValueError(f"there are {len(fields):,} fields; at most {_MOST_FIELDS}")
+        return fields
+
+
+class Request(Fields):
+    model_config = ConfigDict(extra="forbid")
 
 
 class ClassifyRequest(Request):
     """texts: one or several. labels: a list, or label → words for the template; a distilled model has its own."""
 
-    texts: Text | list[Text] = Field(examples=[["主队在加时赛中获胜。", "央行宣布降准。"]])
-    labels: list[Text] | dict[Text, Text | None] | None = Field(None, examples=[["体育", "财经"]])
+    texts: Text | Texts = Field(examples=[["主队在加时赛中获胜。", "央行宣布降准。"]])
+    labels: Annotated[Texts | dict[Text, Text | None] | None, BeforeValidator(_few)] = Field(
+        None, examples=[["体育", "财经"]]
+    )
     model: String | None = None
-    template: Text | list[Text] | None = None
+    template: Text | Texts | None = None
     multi_label: bool = False
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     calibrate: bool | None = None
@@ -45,25 +70,25 @@ class ClassifyRequest(Request):
 class ExtractRequest(Request):
     """texts: one or several, of any length."""
 
-    texts: Text | list[Text]
+    texts: Text | Texts
     model: String | None = None
 
 
-class Document(BaseModel):
+class Document(Fields):
     """A text to answer from, with a name for its sources."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config = ConfigDict(extra="ignore")
     text: Text
     id: String | None = None
 
 
-Contexts = list[Text | Document]
+Contexts = Annotated[list[Text | Document], Field(fail_fast=True)]
 
 
-class Decoding(BaseModel):
+class Decoding(Fields):
     """What may be changed in how an answer is written; see `ironwok.nbce.Settings`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid")
     beta: float | None = None
     eta: float | None = None
     route: float | None = None
@@ -83,27 +108,27 @@ class AnswerRequest(Request):
     stream: bool = False
 
 
-class ContentPart(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
+class ContentPart(Fields):
+    model_config = ConfigDict(extra="ignore")
     type: Literal["text"]
     text: String
 
 
-class Message(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
+class Message(Fields):
+    model_config = ConfigDict(extra="ignore")
     role: Literal["system", "developer", "user", "assistant"]
-    content: String | list[ContentPart]
+    content: String | Annotated[list[ContentPart], Field(fail_fast=True)]
 
     @property
     def text(self) -> str:
         return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(Fields):
     """As of OpenAI's chat completions; documents (or contexts): texts to answer from. What we do not do is refused."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
-    messages: list[Message] = Field(min_length=1)
+    model_config = ConfigDict(extra="ignore")
+    messages: Annotated[list[Message], Field(fail_fast=True)] = Field(min_length=1)
     model: String | None = None
     documents: Contexts | None = None
     contexts: Contexts | None = None
@@ -112,7 +137,7 @@ class ChatRequest(BaseModel):
     temperature: Annotated[float, Field(ge=0, le=10)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    stop: String | Annotated[list[String], Field(max_length=16)] | None = None
+    stop: String | Annotated[list[String], Field(max_length=16, fail_fast=True)] | None = None
     stream: bool = False
     stream_options: dict[str, Any] | None = None
     n: int = 1

@@ -84,6 +84,15 @@ class ClassifyService:
             )
         for one in templates:
             fill(one, ())
+        # each label is put into each template, and read as a whole
+        written = len(templates) * sum(map(len, label_set.words)) + len(label_set.words) * sum(map(len, templates))
+        if written > self._limits.characters:
+            raise Problem(
+                422,
+                "too_much_work",
+                f"the labels in their templates have {written:,} characters; at most {self._limits.characters:,}: "
+                "give shorter or fewer ones",
+            )
         windows = len(texts) + sum(map(len, texts)) // _WINDOW
         if (pairs := windows * len(label_set.names) * len(templates)) > self._limits.pairs:
             raise Problem(
