@@ -248,12 +248,14 @@ def random_weights(model: str, folder: Path, seed: int) -> Path:
     from transformers import AutoConfig
 
     from ironwok.models import RoFormerV2ForPreTraining
+    from ironwok.models.loading import quiet
     from ironwok.zero_shot.loading import tokenizer_of
 
     source = resolve_model(model)
     torch.manual_seed(seed)
-    RoFormerV2ForPreTraining(AutoConfig.from_pretrained(source)).save_pretrained(folder)
-    tokenizer_of(source).save_pretrained(folder)
+    with quiet():
+        RoFormerV2ForPreTraining(AutoConfig.from_pretrained(source)).save_pretrained(folder)
+        tokenizer_of(source).save_pretrained(folder)
     return folder
 
 
