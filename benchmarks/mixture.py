@@ -4,18 +4,19 @@
 
 DIR holds the folders `corpus` and `labelled` that recipes name. A short multi-task stage from the shipped weights, once
 for each way and seed: masked words and next-sentence pairs on, five labelled sets of five forms cast as pairs for the
-next-sentence head and with a fresh head each. Sets are split here, by a hash of their text: the shipped weights have
-X
-Held-out text is judged at the end: each head (accuracy, exact answers, F1 of entities), the next-sentence head on the
-same sets cast as pairs, masked words, and running next-sentence pairs. Seeds share their draws over the ways: the last
-columns are means of differences within a seed, with their standard error. A run that was killed goes on, one that is
-done is not done again. Prints a table, then one line of JSON.
+next-sentence head and with a fresh head each. With --shape, from nothing instead. Sets are split here, by a hash of
+their text: the shipped weights have learnt from labels of some of them, by the next-sentence head, so that head is not
+judged on unseen texts there; the others are new. Held-out text is judged at the end: each head (accuracy, exact spans,
+F1 of entities), the next-sentence head on the same sets cast as pairs, masked words, and running next-sentence pairs.
+Seeds share their draws over the ways: the last columns are means of differences within a seed, with their standard
+error. A run that was killed goes on, one that is done is not done again. Prints a table, then one line of JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import statistics
 import sys
@@ -32,7 +33,7 @@ from ironwok.errors import IronwokError
 from ironwok.models import load_model, resolve_model
 from ironwok.text.tokenizer import load_tokenizer
 from ironwok.training.corpus import TOKEN_BITS, Packer
-from ironwok.training.files import read_records
+from ironwok.training.files import read_lines, read_records
 from ironwok.training.labelled import LabelledPool, LabelledTask
 from ironwok.training.preparation import labelled_tasks
 from ironwok.training.pretrain import pretrain
@@ -100,13 +101,21 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tasks", type=int, default=2, help="heads that learn in a step (default: 2)")
     parser.add_argument("--pairs", type=int, default=192, help="held-out examples of each set (default: 192)")
     parser.add_argument("--initial", default="ironwok-small", help="model to start from")
+    parser.add_argument(
+        "--shape", nargs=3, type=int, metavar=("LAYERS", "WIDTH", "HEADS"), help="start from nothing, with this shape"
+    )
+    parser.add_argument("--limit", type=int, default=0, help="training records of a set, 0 for all (default: 0)")
+    parser.add_argument("--lines", type=int, default=0, help="lines of running text, 0 for all (default: 0)")
     parser.add_argument("--source", default="corpus/ruanyf.txt.xz", help="running text, below --data")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args(arguments)
 
 
-def split_sets(data: Path, work: Path) -> None:
-    """A training and a held-out file of each set: a fifth of its texts, all records of a text on one side."""
+def split_sets(data: Path, work: Path, *, limit: int) -> None:
+    """A training and a held-out file of each set: a fifth of its texts, all records of a text on one side.
+
+    limit: so many records for training at most, 0 for all.
+    """
     for name, (file, key, _) in SETS.items():
         if (work / f"{name}.dev.jsonl").exists():
             continue
@@ -114,11 +123,14 @@ def split_sets(data: Path, work: Path) -> None:
         for _, record in read_records(data / "labelled" / f"{file}.jsonl.xz"):
             digest = hashlib.blake2b(str(record[key]).encode(), digest_size=4).digest()
             sides[int.from_bytes(digest, "big") % 5 == 0].append(json.dumps(record, ensure_ascii=False))
+        sides[False] = sides[False][: limit or None]
         for held_out, ending in ((False, "train"), (True, "dev")):  # dev last: it says that both are there
             (work / f"{name}.{ending}.jsonl").write_text("\n".join(sides[held_out]) + "\n", encoding="utf-8")
 
 
 def recipe_of(options: argparse.Namespace, method: str, seed: int) -> PretrainRecipe:
+    layers, width, heads = options.shape or (6, 384, 6)
+    fast = 5.0 if options.shape else 1.0  # what knows nothing yet learns at other rates
     return PretrainRecipe.model_validate(
         {
             "name": f"{method}-{seed}",
@@ -126,15 +138,15 @@ def recipe_of(options: argparse.Namespace, method: str, seed: int) -> PretrainRe
             "precision": "fp32",
             "checkpoint_every": 25,
             "model": {
-                "hidden_size": 384,
-                "num_hidden_layers": 6,
-                "num_attention_heads": 6,
-                "intermediate_size": 1536,
+                "hidden_size": width,
+                "num_hidden_layers": layers,
+                "num_attention_heads": heads,
+                "intermediate_size": 4 * width,
                 "hidden_dropout_prob": 0.0,
                 "attention_probs_dropout_prob": 0.0,
                 "pooling": "segments",
             },
-            "sources": [{"name": "text", "files": ["source.txt.xz"], "weight": 1.0}],
+            "sources": [{"name": "text", "files": ["source.txt"], "weight": 1.0}],
             "labelled": [
                 {
                     "name": name,
@@ -158,10 +170,10 @@ def recipe_of(options: argparse.Namespace, method: str, seed: int) -> PretrainRe
             "optimizer": {
                 "steps": options.steps,
                 "tokens_per_batch": 1152,
-                "muon_lr": 2e-3,
-                "adamw_lr": 3e-4,
+                "muon_lr": fast * 2e-3,
+                "adamw_lr": fast * 3e-4,
                 "warmup_steps": 10,
-                "alpha_warmup_steps": 0,
+                "alpha_warmup_steps": 40 if options.shape else 0,
                 "final": 0.05,
             },
             "evaluation": {"every": options.steps, "pairs": options.pairs},
@@ -200,11 +212,14 @@ def run_all(options: argparse.Namespace) -> list[dict[str, Any]]:
     """A record for each method and seed, those of earlier calls with the same settings among them."""
     work = options.work
     work.mkdir(parents=True, exist_ok=True)
-    split_sets(options.data, work)
-    if not (work / "source.txt.xz").exists():
-        (work / "source.txt.xz").symlink_to((options.data / options.source).resolve())
+    split_sets(options.data, work, limit=options.limit)
+    if not (work / "source.txt").exists():
+        lines = itertools.islice(read_lines(options.data / options.source), options.lines or None)
+        (work / "source.txt").write_text("".join(lines), encoding="utf-8")
     path = work / "results.jsonl"
-    setting = [options.shared, options.steps, options.tasks, options.pairs, options.initial, options.source]
+    start = None if options.shape else options.initial
+    setting = [options.shared, options.steps, options.tasks, options.pairs, start or options.shape, options.source]
+    setting += [options.limit, options.lines]
     kept = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     records = [record for record in kept if record["setting"] == setting]
     done = {(record["method"], record["seed"]) for record in records}
@@ -214,8 +229,9 @@ def run_all(options: argparse.Namespace) -> list[dict[str, Any]]:
             if (method, seed) in done:
                 continue
             recipe, began = recipe_of(options, method, seed), time.process_time()
-            out = work / f"{options.shared}-{options.steps}-{options.tasks}-{method}-{seed}"
-            result = pretrain(recipe, data=work, out=out, store=work / "store", initial=options.initial, resume=True)
+            digest = hashlib.blake2b(json.dumps(setting).encode(), digest_size=4).hexdigest()
+            out = work / f"{digest}-{method}-{seed}"
+            result = pretrain(recipe, data=work, out=out, store=work / "store", initial=start, resume=True)
             if not result.finished:
                 raise SystemExit(130)
             model = load_model(str(result.folder), head="nsp")
@@ -278,8 +294,9 @@ def main() -> int:
         method: round(statistics.fmean(record["seconds"] for record in records if record["method"] == method), 1)
         for method in options.methods
     }
+    start = f"a random {options.shape}" if options.shape else options.initial
     show(
-        f"Mixtures: {options.steps} steps from {options.initial}, {options.seeds} seeds, held-out percent",
+        f"Mixtures: {options.steps} steps from {start}, {options.seeds} seeds, held-out percent",
         ["", *options.methods, *(f"{method} - {first}" for method in options.methods[1:])],
         rows,
         notes=["mean ± standard error over seeds", f"processor seconds a run: {seconds}"],

@@ -12,6 +12,13 @@ from typing import Any
 from ironwok.errors import OutputError
 
 
+def cache_folder() -> Path:
+    """$IRONWOK_CACHE, else $XDG_CACHE_HOME/ironwok, else ~/.cache/ironwok."""
+    if named := os.environ.get("IRONWOK_CACHE"):
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ironwok"
+
+
 def json_line(record: Any) -> bytes:
     """One line of JSON in UTF-8. Half a surrogate pair, which UTF-8 cannot hold, becomes the JSON escape of itself."""
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

@@ -51,9 +51,9 @@ class Fatal:
         self._hear()
 
 
-def killed_at_event(data: Path, out: Path, at: int) -> None:
+def killed_at_event(data: Path, out: Path, at: int, **changes: Any) -> None:
     """A run that dies at the n-th event: while it prepares, between steps, in an evaluation."""
-    _pretrain(data, out, Fatal(at))
+    _pretrain(data, out, Fatal(at), **changes)
 
 
 def killed_at_write(data: Path, out: Path, at: int) -> None:
@@ -91,7 +91,7 @@ class Interrupting(Silent):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def one_of_two(rank: int, port: int, data: Path, out: Path, stop_at: int = 0) -> None:
+def one_of_two(rank: int, port: int, data: Path, out: Path, stop_at: int = 0, **changes: Any) -> None:
     """One of two processes, told who it is as launchers do. Keeps its weights and figures in out/rank-N.pt.
 
     stop_at: the step after which the main process is interrupted.
@@ -112,11 +112,12 @@ def one_of_two(rank: int, port: int, data: Path, out: Path, stop_at: int = 0) ->
     def train(self: run.Run) -> run.PretrainResult:
         result = finish(self)
         kept = {"weights": self.bare.state_dict(), "metrics": result.metrics, "step": result.step}
+        kept["heads"] = self.heads.state_dict()
         torch.save(kept, out / f"rank-{rank}.pt")
         return result
 
     run.Run.train = train
-    _pretrain(data, out, Interrupting(stop_at), optimizer={"steps": 6})
+    _pretrain(data, out, Interrupting(stop_at), **{"optimizer": {"steps": 6}, **changes})
     torch.distributed.destroy_process_group()
 
 

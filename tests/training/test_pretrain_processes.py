@@ -20,8 +20,11 @@ from safetensors.torch import load_file
 from test_pretrain import assert_same_run
 from test_pretrain_command import RECIPE
 from tiny_corpus import tiny_recipe, write_corpus
+from tiny_tasks import with_heads, write_tasks
 
 from ironwok.cli import main
+from ironwok.models import RoFormerV2Config
+from ironwok.models.task_heads import TaskHeads, read_heads
 from ironwok.training.checkpoints import list_checkpoints, read_state
 from ironwok.training.evaluation import inputs_of
 from ironwok.training.pretrain import pretrain
@@ -41,7 +44,7 @@ def undisturbed(data, tmp_path_factory) -> Path:
     return out
 
 
-def events_of(data: Path, out: Path) -> int:
+def events_of(data: Path, out: Path, **changes: Any) -> int:
     """How many things a run tells of from its beginning to its end."""
 
     class Counting(processes.Fatal):
@@ -51,7 +54,7 @@ def events_of(data: Path, out: Path) -> int:
             self.heard += 1
 
     counting = Counting(0)
-    pretrain(tiny_recipe(), data=data, out=out, progress=counting)
+    pretrain(tiny_recipe(**changes), data=data, out=out, progress=counting)
     return counting.heard
 
 
@@ -75,17 +78,29 @@ def test_a_run_killed_again_and_again_is_the_run_that_nobody_killed(data, undist
     assert not list(out.glob(".step-*"))
 
 
+def test_a_run_with_heads_and_weighed_gradients_survives_a_kill(tmp_path):
+    data, changes = write_tasks(write_corpus(tmp_path / "data")), with_heads(method="inverse_norm", tasks=2)
+    events, out = events_of(data, tmp_path / "whole", **changes), tmp_path / "killed"
+    for at, code in ((events * 3 // 4, -signal.SIGKILL), (10**9, 0)):
+        child = processes.start(processes.killed_at_event, data, out, at, **changes)
+        child.join(600)
+        assert child.exitcode == code
+    assert_same_run(tmp_path / "whole", out)
+    heads = [(folder / "model" / "heads.safetensors").read_bytes() for folder in (tmp_path / "whole", out)]
+    assert heads[0] == heads[1]
+
+
 def free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return listening.getsockname()[1]
 
 
-def two_processes(data: Path, out: Path, *, stop_at: int = 0) -> list[dict[str, Any]]:
+def two_processes(data: Path, out: Path, *, stop_at: int = 0, **changes: Any) -> list[dict[str, Any]]:
     """What each of them kept."""
     out.mkdir(exist_ok=True)
     port = free_port()
-    children = [processes.start(processes.one_of_two, rank, port, data, out, stop_at) for rank in (0, 1)]
+    children = [processes.start(processes.one_of_two, rank, port, data, out, stop_at, **changes) for rank in (0, 1)]
     for child in children:
         child.join(600)
     assert [child.exitcode for child in children] == [0, 0]
@@ -155,6 +170,20 @@ def with_both_batches(run: Run) -> None:
         return first
 
     model.forward = forward
+
+
+def test_two_processes_agree_on_heads_and_weights(tmp_path):
+    data, changes = write_tasks(write_corpus(tmp_path / "data")), with_heads(method="inverse_norm")
+    out = tmp_path / "out"
+    first, second = two_processes(data, out, optimizer={"steps": 3}, **changes)
+    for part in ("weights", "heads"):
+        assert all(torch.equal(first[part][name], second[part][name]) for name in first[part]), part
+    # five heads, one of them in each step: weights of masked words, next sentences and that one
+    assert first["metrics"] == second["metrics"]
+    assert sum(name.startswith("head_") for name in first["metrics"]) == 5
+    assert all(sum(line[name] for name in line if name.startswith("weight_")) > 3.99 for line in log_of(out)[:3])
+    untrained = TaskHeads(read_heads(out / "model")[0], RoFormerV2Config(hidden_size=32), seed=3).state_dict()
+    assert any(not torch.equal(untrained[name], first["heads"][name]) for name in untrained)
 
 
 def test_one_process_with_the_texts_of_both_has_the_same_curve(data, pair, tmp_path, monkeypatch):

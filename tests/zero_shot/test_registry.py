@@ -22,6 +22,7 @@ from ironwok.zero_shot import (
     ScorerOptions,
     ZeroShotClassifier,
     load_scorer,
+    loading,
     registry,
     scorer_names,
 )
@@ -40,6 +41,23 @@ def test_models_load_by_folder(nsp_folder, mlm_folder, nsp_scorer, pet_scorer):
     loaded = load_scorer("pet", str(mlm_folder), UNCHECKED)
     assert isinstance(loaded, PETScorer)
     assert loaded.score([pair]) == pytest.approx(pet_scorer.score([pair]), abs=1e-6)
+
+
+def test_an_exported_model_is_asked_for_scores_and_for_nothing_else(nsp_folder, nsp_model, nsp_scorer, monkeypatch):
+    from ironwok.zero_shot import Pair, Prompt
+
+    def judge(**inputs):
+        output = nsp_model(**inputs)
+        return type(output)(logits=output.logits.flip(-1))
+
+    monkeypatch.setattr(loading, "exported_encoder", lambda encoder: judge)
+    pairs = [Pair("外面下雨了。", Prompt("", "天气", "")), Pair("今天下雪了。", Prompt("", "体育", ""))]
+    wanted = nsp_scorer.score(pairs)
+    exported = load_scorer("nsp", str(nsp_folder), UNCHECKED)
+    assert exported.score(pairs) == pytest.approx(-wanted, abs=1e-6)
+    assert exported.embed(["外面下雨了。"]) == pytest.approx(nsp_scorer.embed(["外面下雨了。"]), abs=1e-6)
+    plain = load_scorer("nsp", str(nsp_folder), ScorerOptions(on_self_check="skip", device="cpu", onnx=False))
+    assert plain.score(pairs) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_a_random_model_fails_the_self_check(nsp_folder):

@@ -103,6 +103,11 @@ COMMANDS = (
         zh="把公开发布的 RoFormerV2 权重转换成 Ironwok 和 transformers 能加载的文件夹",
     ),
     CommandEntry(
+        "export-onnx",
+        en="Export a next-sentence model to ONNX, and use it for labels where it is faster here",
+        zh="把下一句预测模型导出为 ONNX；在本机更快时用于零样本分类",
+    ),
+    CommandEntry(
         "home",
         en="Control a projector by words, remotes, MQTT and HTTP, with its plug and its keys",
         zh="用语音文字、遥控器、MQTT 和 HTTP 控制投影仪，包括插座和按键",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ironwok.errors import CheckpointError, MissingExtraError, MissingHeadError, ModelNotFoundError, OutputError
-from ironwok.files import writing
+from ironwok.files import cache_folder, writing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -90,13 +90,6 @@ def default_folder(cache: Path | None = None) -> Path:
         )
     _convert(Path(found.submodule_search_locations[0]), folder)
     return folder
-
-
-def cache_folder() -> Path:
-    """$IRONWOK_CACHE, else $XDG_CACHE_HOME/ironwok, else ~/.cache/ironwok."""
-    if named := os.environ.get("IRONWOK_CACHE"):
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ironwok"
 
 
 def _convert(package: Path, folder: Path) -> None:

@@ -31,7 +31,8 @@ class ZeroShotClassifier:
 
     model: a bundled name, a folder, or a hub id. scorer: "nsp" (next sentence), "pet" (masked LM), "nli" (inference),
     the name of a plug-in, or a scorer object, which leaves the other arguments without effect.
-    batch_size: most pairs in one pass of the model. device, dtype, max_tokens, on_self_check: see ``ScorerOptions``.
+    batch_size: most pairs in one pass of the model. device, dtype, max_tokens, on_self_check, onnx: see
+    ``ScorerOptions``.
     threads: threads of torch on the CPU, for the whole process; None leaves them as they are.
 
     Callable like the zero-shot pipeline of ``transformers``; ``classify`` gives frozen results and has all options.
@@ -49,6 +50,7 @@ class ZeroShotClassifier:
         max_tokens: int | None = None,
         threads: int | None = None,
         on_self_check: OnSelfCheck = "warn",
+        onnx: bool = True,
     ) -> None:
         if threads is not None:
             import torch
@@ -57,7 +59,7 @@ class ZeroShotClassifier:
                 raise InputError(f"threads is {threads}; give 1 or more, or None to leave torch as it is")
             torch.set_num_threads(threads)
         if isinstance(scorer, str):
-            options = ScorerOptions(device, dtype, batch_size, max_tokens, on_self_check)
+            options = ScorerOptions(device, dtype, batch_size, max_tokens, on_self_check, onnx)
             scorer = load_scorer(scorer, model, options)
         elif not isinstance(scorer, Scorer):
             raise InputError(f"scorer is {scorer!r}; give a name such as 'nsp', or an object with score(pairs)")

@@ -11,6 +11,7 @@ from ironwok.errors import CheckpointError, MissingHeadError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from ironwok.models.onnx import OnnxNextSentence
 
 # what holds a vocabulary; a tokenizer_config.json alone holds none
 _VOCABULARIES = ("tokenizer.*", "vocab*", "*.model", "*.codes", "*vocab.json")
@@ -30,6 +31,13 @@ def load_encoder(
     where = pick_device(device)
     precision = pick_dtype(dtype, where)
     return load_model(model, head=head, device=where, dtype=precision), tokenizer_of(resolve_model(model))
+
+
+def exported_encoder(encoder: PreTrainedModel) -> OnnxNextSentence | None:
+    """The same model for onnxruntime, where it was exported and found faster on this machine; None elsewhere."""
+    from ironwok.models.onnx import faster
+
+    return faster(encoder)
 
 
 def load_inference_model(

@@ -24,6 +24,7 @@ class ScorerOptions:
     bfloat16 is about three times as fast on a CPU that has it, and moves scores by about a hundredth.
     batch_size: most pairs in one pass. max_tokens: longest input, None for all that the model takes.
     on_self_check: what a next-sentence model that guesses leads to: "warn", "raise", or "skip" the check.
+    onnx: whether a next-sentence model that `ironwok export-onnx` found faster on this machine is run by onnxruntime.
     """
 
     device: str | None = None
@@ -31,6 +32,7 @@ class ScorerOptions:
     batch_size: int = 64
     max_tokens: int | None = None
     on_self_check: OnSelfCheck = "warn"
+    onnx: bool = True
 
 
 # What an entry point must name: a callable that loads the model and returns the scorer.
@@ -64,13 +66,14 @@ def scorer_names() -> tuple[str, ...]:
 
 
 def _nsp(model: str, options: ScorerOptions) -> Scorer:
-    from ironwok.zero_shot.loading import load_encoder
+    from ironwok.zero_shot.loading import exported_encoder, load_encoder
     from ironwok.zero_shot.nsp import NSPScorer
 
     encoder, tokenizer = load_encoder(model, head="nsp", device=options.device, dtype=options.dtype)
     # checked with all that the model takes: max_tokens is about the texts of the caller, not about our sentences
     whole = NSPScorer(encoder, tokenizer, batch_size=options.batch_size)
     scorer = NSPScorer(encoder, tokenizer, batch_size=options.batch_size, max_tokens=options.max_tokens)
+    scorer.judge = whole.judge = exported_encoder(encoder) if options.onnx else None
     check_when_loaded(whole, options.on_self_check)
     return scorer
 
