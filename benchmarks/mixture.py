@@ -114,7 +114,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def split_sets(data: Path, work: Path, *, limit: int) -> None:
     """A training and a held-out file of each set: a fifth of its texts, all records of a text on one side.
 
-    limit: so many records for training at most, 0 for all.
+    limit: so many records for training at most, and a third as many held-out ones; 0 for all.
     """
     for name, (file, key, _) in SETS.items():
         if (work / f"{name}.dev.jsonl").exists():
@@ -123,7 +123,7 @@ def split_sets(data: Path, work: Path, *, limit: int) -> None:
         for _, record in read_records(data / "labelled" / f"{file}.jsonl.xz"):
             digest = hashlib.blake2b(str(record[key]).encode(), digest_size=4).digest()
             sides[int.from_bytes(digest, "big") % 5 == 0].append(json.dumps(record, ensure_ascii=False))
-        sides[False] = sides[False][: limit or None]
+        sides = {held_out: own[: (limit // 3 if held_out else limit) or None] for held_out, own in sides.items()}
         for held_out, ending in ((False, "train"), (True, "dev")):  # dev last: it says that both are there
             (work / f"{name}.{ending}.jsonl").write_text("\n".join(sides[held_out]) + "\n", encoding="utf-8")
 

@@ -182,7 +182,9 @@ def test_two_processes_agree_on_heads_and_weights(tmp_path):
     assert first["metrics"] == second["metrics"]
     assert sum(name.startswith("head_") for name in first["metrics"]) == 5
     assert all(sum(line[name] for name in line if name.startswith("weight_")) > 3.99 for line in log_of(out)[:3])
-    untrained = TaskHeads(read_heads(out / "model")[0], RoFormerV2Config(hidden_size=32), seed=3).state_dict()
+    untrained = TaskHeads(
+        read_heads(out / "model")[0], RoFormerV2Config.from_pretrained(out / "model"), seed=3
+    ).state_dict()
     assert any(not torch.equal(untrained[name], first["heads"][name]) for name in untrained)
 
 
