@@ -24,8 +24,16 @@ def test_finance_finds_a_plain_pledge() -> None:
     pledge = next(event for event in events if event.type == "质押")
     assert pledge.trigger is not None
     assert pledge.trigger.text == "质押"
+    found = {(argument.role, argument.text) for argument in pledge.arguments}
+    assert {("sub-per", "王立新"), ("number", "1200万"), ("obj-org", "海湾银行")} <= found
     for span in pledge.spans:
         assert text[span.start : span.end] == span.text
+
+
+def test_finance_finds_who_sues_whom() -> None:
+    (events,) = EventExtractor("finance").extract(["自然人周海涛起诉天枢置业，称其逾期交房。"])
+    found = [(event.type, {(argument.role, argument.text) for argument in event.arguments}) for event in events]
+    assert found == [("起诉", {("sub-per", "周海涛"), ("obj-org", "天枢置业")})]
 
 
 def test_entities_finds_a_plain_name() -> None:

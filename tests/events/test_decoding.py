@@ -24,6 +24,7 @@ from ironwok.events.decoding import (
     maximal_cliques,
     probability_of,
     relation_scores,
+    without_overlaps,
 )
 from ironwok.events.schema import SpanClass
 
@@ -254,6 +255,19 @@ def test_scores_are_probabilities(logits: list[float]) -> None:
     nodes = [Node(BUYER, i, i, logit) for i, logit in enumerate(logits)]
     size = len(nodes)
     assert 0.0 <= group_score(Group(tuple(range(size))), nodes, np.full((size, size), max(logits))) <= 1.0
+
+
+def test_of_arguments_of_one_role_that_overlap_the_likelier_stays() -> None:
+    nodes = [
+        Node(TRIGGER, 9, 9, 3.0),
+        Node(BUYER, 1, 3, 2.0),
+        Node(BUYER, 1, 4, 1.0),  # the same name with a character too many
+        Node(BUYER, 6, 7, 0.5),  # another name
+        Node(PLACE, 1, 4, 0.1),  # another role
+    ]
+    group = Group((0, 1, 2, 3, 4), ((0, 2), (1, 4)))
+    assert without_overlaps(group, nodes) == Group((0, 1, 3, 4), ((1, 4),))
+    assert without_overlaps(Group((0, 2)), nodes) == Group((0, 2))
 
 
 # -- relations

@@ -56,6 +56,8 @@ class DecodingOptions:
         1 - tolerance (see `join_groups`). 0.2 to 0.4 makes sense.
     distinct: of events with one trigger that say the same words in the same roles, found at several mentions of them,
         keep one (`ironwok.events.merging.distinct_events`).
+    overlapping: keep arguments of one role in one event that overlap, such as 林岚 and 林岚任. Otherwise the likelier
+        stays: two borders of one name are found more often than two names that share characters.
     require_trigger: drop groups without a trigger of types that have one.
     max_nodes: of one event type in one window, the best ones. max_events: cliques of one event type in one window. Both
         bound the work on scores that make no sense, such as an untrained model's.
@@ -65,6 +67,7 @@ class DecodingOptions:
     link_threshold: float | None = None
     tolerance: float = 0.0
     distinct: bool = True
+    overlapping: bool = False
     require_trigger: bool = True
     max_nodes: int = 96
     max_events: int = 128
@@ -263,6 +266,17 @@ def find_groups(
             missing = [(i, j) for i, j in itertools.combinations(clique, 2) if not graph.has_edge(i, j)]
             groups.append(Group(tuple(indices[i] for i in clique), tuple((indices[i], indices[j]) for i, j in missing)))
     return groups, cuts
+
+
+def without_overlaps(group: Group, nodes: Sequence[Node]) -> Group:
+    """The group with the likeliest of all nodes of one class that overlap."""
+    kept: list[int] = []
+    for i in sorted(group.members, key=lambda i: (-nodes[i].logit, i)):
+        one = nodes[i]
+        rivals = (nodes[j] for j in kept if nodes[j].kind == one.kind)
+        if not any(one.first <= other.last and other.first <= one.last for other in rivals):
+            kept.append(i)
+    return Group(tuple(sorted(kept)), tuple(pair for pair in group.unlinked if set(pair) <= set(kept)))
 
 
 def group_score(group: Group, nodes: Sequence[Node], links_NN: NDArray[np.floating]) -> float:

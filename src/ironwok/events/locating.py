@@ -23,6 +23,7 @@ from ironwok.events.decoding import (
     link_scores,
     probability_of,
     relation_scores,
+    without_overlaps,
 )
 from ironwok.results import Argument, Entity, Event, Relation, Span
 from ironwok.text.windows import Window, token_span_to_char_span
@@ -113,6 +114,9 @@ def results_of(
         links = reading.links[np.ix_(kept, kept)]
         groups, more = find_groups(nodes, links, classes.spans, options=options)
         cuts.add(more)
+        if not options.overlapping:
+            cleared = (without_overlaps(group, nodes) for group in groups)
+            groups = list({group.members: group for group in cleared}.values())
         found = [_event(group, nodes, links, classes, place) for group in groups]
     return tuple(sorted(found, key=reading_order)), cuts
 
