@@ -264,7 +264,7 @@ def questions_of(record: Any) -> Iterable[Mapping[str, Any]]:
     """
     if isinstance(record, list) and len(record) >= 2 and all(isinstance(part, list) for part in record[:2]):
         for question in record[1]:
-            yield {"passage": record[0]} | (question if isinstance(question, Mapping) else {"question": question})
+            yield {"passage": record[0], **_as_question(question)}
         return
     if not isinstance(record, Mapping):
         raise Unusable(f"the record is {_shown(record)}: an object is needed")
@@ -277,6 +277,10 @@ def questions_of(record: Any) -> Iterable[Mapping[str, Any]]:
     elif isinstance(record.get("qas"), list):
         context = record.get("context", record.get("context_text"))
         for question in record["qas"]:
-            yield {"context": context} | (question if isinstance(question, Mapping) else {"question": question})
+            yield {"context": context, **_as_question(question)}
     else:
         yield record
+
+
+def _as_question(given: Any) -> Mapping[str, Any]:
+    return given if isinstance(given, Mapping) else {"question": given}

@@ -167,7 +167,8 @@ def _check_encoder(network: Any, fresh: list[str], model: str) -> None:
 
 def _begin_as_next_sentence(network: Any, model: str) -> None:
     try:
-        head = load_model(model, head="nsp").cls.seq_relationship.weight  # pyright: ignore[reportAttributeAccessIssue]
+        pretrained: Any = load_model(model, head="nsp")
+        head = pretrained.cls.seq_relationship.weight
     except (MissingHeadError, AttributeError):
         return
     with torch.no_grad():
