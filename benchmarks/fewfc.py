@@ -113,6 +113,7 @@ def main() -> None:
 
     def add(name: str, scores: EventScores, steps: int | None = None) -> None:
         rows.append(row(name, scores))
+        print("  ".join(rows[-1]), flush=True)  # whoever stops it here knows that much
         figures[name] = {column: round(100 * getattr(scores, column).f1, 2) for column in COLUMNS}
         if steps is not None:
             figures[name]["steps"] = steps
@@ -148,8 +149,8 @@ def _train_all(choices: argparse.Namespace, schema: Any, scored: list[AnnotatedT
         write_annotations(texts, folder / "train.jsonl", format="ironwok")
         write_annotations(held_out, folder / "held_out.jsonl", format="ironwok")
         random = random_encoder(choices.encoder, folder / "random", choices.seed)
-        steps = 0
-        for name, encoder in (("GPLinker", choices.encoder), ("GPLinker, random encoder", random)):
+
+        def train(name: str, encoder: str) -> int:
             out = folder / name.replace(", ", "-").replace(" ", "-")
             result = train_extraction(
                 "events",
@@ -165,13 +166,16 @@ def _train_all(choices: argparse.Namespace, schema: Any, scored: list[AnnotatedT
             )
             if not result.finished:
                 raise SystemExit(f"stopped at step {result.step} of {name}: the same command goes on")
-            steps = result.step
-            add(name, scores_of(out, scored), steps)
+            add(name, scores_of(out, scored), result.step)
+            return result.step
+
+        steps = train("GPLinker", choices.encoder)
         classes, tokenizer = TaskClasses.of("events", schema), tokenizer_of(choices.encoder)
         run = TaggerRun(choices.encoder, texts, classes, tokenizer, settings, steps=steps)
         tagger = run.train(folder / "tagger.pt")
         found = tag(tagger, [text.text for text in scored], classes, tokenizer, max_tokens=settings.max_tokens)
         add("tagger, one event a type", score_events(found, [text.events for text in scored]), steps)
+        train("GPLinker, random encoder", random)
 
 
 class Told(Silent):
