@@ -67,6 +67,8 @@ def test_records_packed_and_in_an_array(tmp_path):
 def test_fields_by_other_names(tmp_path):
     path = write(tmp_path / "data.jsonl", [{"text": "不是它", "正身": "是它", "标": {"类": "甲"}}])
     assert examples_of(path, "classify", {"text": "正身", "label": "标.类"})[0] == [TextExample("是它", "甲")]
+    new = write(tmp_path / "new.jsonl", [{"正身": "是它"}])
+    assert examples_of(new, "classify", {"text": "正身", "label": "标.类"}, gold=False)[0] == [TextExample("是它")]
     with pytest.raises(InputError, match=r"no part 'lable' .did you mean 'label'"):
         Fields("classify", {"lable": "x"})
 

@@ -98,11 +98,14 @@ class Fields:
 
     def _of(self, record: Mapping[str, Any], part: str) -> Any:
         """The value of a part; None where it is optional and absent."""
+        may_lack = part == _GOLD[self.task] and not self.gold
         name = self.named.get(part)
         if name is not None:
             value: Any = record
             for step in (name,) if name in record else name.split("."):
                 if not isinstance(value, Mapping) or step not in value:
+                    if may_lack:
+                        return None
                     raise Unusable(f"no field {name!r} (named for {part}); there are {_listed(record)}")
                 value = value[step]
             return value
@@ -111,8 +114,7 @@ class Fields:
         for known in NAMES[self.task][part]:
             if (key := plain.get(_plain(known))) is not None:
                 return record[key]
-        optional = part in _OPTIONAL.get(self.task, ()) or (part == _GOLD[self.task] and not self.gold)
-        if optional:
+        if may_lack or part in _OPTIONAL.get(self.task, ()):
             return None
         raise Unusable(f"no field for {part} among {_listed(record)}: name it with --field {part}=NAME")
 
