@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ironwok.errors import InputError, LanguageWarning, TextTooLongError
 from ironwok.nbce.closer import Closer, look_closer
 from ironwok.nbce.contexts import Context, Part, as_contexts, check_questions, cut
+from ironwok.nbce.copying import Copied, asks_for_words, copy
 from ironwok.nbce.decode import Decoded, NBCEChooser, steps_of, write
 from ironwok.nbce.doubts import DEFAULT_BOUNDS, Bounds, doubts, second_best
 from ironwok.nbce.engine import Engine
@@ -33,6 +34,8 @@ _OVERLAP = 8  # a window repeats at most this fraction (1/8) of the one before
 _CHUNK_TOKENS = 4096
 # Tokens a Chinese character: about one in vocabularies made for Chinese, two or three where bytes spell it.
 _SPELLED = 1.5
+# Models whose answers are copied unless the settings say otherwise: those that were measured to answer better so.
+_COPYING: frozenset[str] = frozenset()
 
 
 class Answerer:
@@ -151,6 +154,13 @@ class Answerer:
         stop = settings.stop if self.prompter.chat else (*settings.stop, "\n")
         return write(steps, self.tokenizer, end=end, stop=stop, on_text=on_text)
 
+    def copies(self, question: str, settings: Settings) -> bool:
+        """Whether the answer to this question is copied from the text rather than written."""
+        if settings.copy is not None:
+            return settings.copy
+        routed = settings.pooling == "entropy" and settings.route > 0 and settings.closer > 0
+        return self.name in _COPYING and routed and not settings.temperature and asks_for_words(question)
+
     def _answers(
         self,
         questions: Sequence[str],
@@ -208,8 +218,22 @@ class Answerer:
                     chunk_tokens=self.chunk_tokens,
                     ordered=ordered and len(parts) > 1,
                 )
-            decoded = self.decode(ready if near is None else near.prepared, settings, on_text=on_text)
-            answer = _answer(question, self.prompter.length(question), decoded, ready, near, parts, given, self.bounds)
+            taken = None
+            if self.copies(question, settings):
+                read, among = (ready, parts) if near is None else (near.prepared, near.parts)
+                taken = copy(
+                    self.engine, self.prompter, read, among, question, asked[number], layouts[number], end=self.end
+                )
+            if taken is not None:
+                on_text(taken.decoded.text)
+            decoded = (
+                self.decode(ready if near is None else near.prepared, settings, on_text=on_text)
+                if taken is None
+                else taken.decoded
+            )
+            answer = _answer(
+                question, self.prompter.length(question), decoded, ready, near, taken, parts, given, self.bounds
+            )
             yield replace(answer, model=self.name)
 
     def _room(
@@ -271,6 +295,7 @@ def _answer(
     decoded: Decoded,
     routed: Prepared,
     near: Closer | None,
+    taken: Copied | None,
     parts: Sequence[Part],
     given: Sequence[Context],
     bounds: Bounds,
@@ -296,7 +321,9 @@ def _answer(
             share=shares[number] / max(len(drawn), 1),
             document=given[read[number].context].document,
             record=given[read[number].context].record,
-            evidence=_evidence(text, read[number].span),
+            evidence=taken.evidence
+            if taken is not None and number == taken.part
+            else _evidence(text, read[number].span),
         )
         for number in order
     )

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Attention that needs nothing but keys and values: everything that left padding and dropped rows leave intact.
 _LAYER_TYPES = {"full_attention", "sliding_attention"}
+_TOGETHER = 16  # continuations of one row that are read at once
 
 
 class Engine:
@@ -108,6 +109,34 @@ class Engine:
             likelihood += log_p[:, token].double().cpu()
             log_p = self._log_p(logits[:, place])
         return longer, log_p, likelihood
+
+    def score_each(
+        self, rows: Rows, following: Tensor, sequences: Sequence[Sequence[int]], *, ends: Collection[int] = ()
+    ) -> list[tuple[Tensor, Tensor]]:
+        """How likely one row holds each of several continuations to be, token by token.
+
+        rows: one row; following: log p of what comes next, float [1, V]. sequences: token ids, at least one each.
+        Returns for each sequence log p of its tokens given those before, and log of the probability that one of
+        ``ends`` comes behind each of them (−inf where none was named), both float64 [tokens], on the CPU.
+        """
+        found = []
+        stops = torch.tensor(sorted(ends), dtype=torch.long, device=self.device)
+        for first in range(0, len(sequences), _TOGETHER):
+            some = sequences[first : first + _TOGETHER]
+            longest = max(map(len, some))
+            # padding stands behind the tokens, which do not see what comes
+            ids = torch.tensor([[*one, *([0] * (longest - len(one)))] for one in some], dtype=torch.long)
+            many = rows.select([0] * len(some))
+            positions = many.positions[:, None] + torch.arange(longest, device=many.positions.device)
+            mask = torch.cat([many.mask, many.mask.new_ones(len(some), longest)], dim=1)
+            _, logits = self._forward(ids, mask, positions, many.cache(), last=longest)
+            for place, one in enumerate(some):
+                log_p = self._log_p(logits[place, : len(one)])
+                before = torch.cat([following, log_p[:-1]])
+                tokens = torch.tensor([list(one)], device=self.device).T
+                ended = log_p[:, stops].double().logsumexp(-1) if len(stops) else log_p[:, 0].double() * 0 - torch.inf
+                found.append((before.gather(1, tokens)[:, 0].double().cpu(), ended.cpu()))
+        return found
 
     def _extend(self, rows: Rows, ids: Sequence[int], *, last: int) -> tuple[Rows, Tensor]:
         tokens = torch.tensor([list(ids)], dtype=torch.long).expand(len(rows), -1)

@@ -26,16 +26,20 @@ class Layout:
     """The words of a prompt.
 
     context: with ``{context}``; question: with ``{question}``, and what the model is asked to do. opening: what the
-    answer is made to begin with. part: with ``{number}`` and ``{count}``, put before a context where the order matters.
+    answer is made to begin with. copied: the same where the answer is chosen among stretches of the text; channel: what
+    stands between a text and its question where the ``{answer}`` is known. part: with ``{number}`` and ``{count}``, put
+    before a context where the order matters.
     """
 
     context: str
     question: str
     part: str
     opening: str = ""
+    copied: str = "Answer:"
+    channel: str = "Answer: {answer}\nQuestion:"
 
     def __post_init__(self) -> None:
-        for name, needed in (("context", ("{context}",)), ("question", ("{question}",))):
+        for name, needed in (("context", ("{context}",)), ("question", ("{question}",)), ("channel", ("{answer}",))):
             value = getattr(self, name)
             for field in needed:
                 if value.count(field) != 1:
@@ -51,10 +55,18 @@ CHINESE = Layout(
     context="文本：{context}\n\n",
     question="问题：{question}\n请根据文本回答问题。",
     part="（第{number}部分，共{count}部分）",
+    copied="答案：",
+    channel="答案：{answer}\n问题：",
 )
 # for models without a chat template, which continue a text
-ENGLISH_PLAIN = Layout(context=ENGLISH.context, question="Question: {question}\nAnswer:", part=ENGLISH.part)
-CHINESE_PLAIN = Layout(context=CHINESE.context, question="问题：{question}\n答案：", part=CHINESE.part)
+ENGLISH_PLAIN = Layout(context=ENGLISH.context, question="Question: {question}\nAnswer:", part=ENGLISH.part, copied="")
+CHINESE_PLAIN = Layout(
+    context=CHINESE.context,
+    question="问题：{question}\n答案：",
+    part=CHINESE.part,
+    copied="",
+    channel=CHINESE.channel,
+)
 
 
 def layout_for(question: str, *, chat: bool) -> Layout:
@@ -98,6 +110,14 @@ class Prompter:
     def length(self, question: str) -> int:
         """How many tokens the question itself has, without the words around it."""
         return len(self._text(question))
+
+    def begin(self) -> list[int]:
+        """What the tokenizer puts before every text by itself, such as <s>; outside of any chat."""
+        return self._begin()
+
+    def text(self, text: str) -> list[int]:
+        """Words as they are, without anything around them."""
+        return self._text(text)
 
     def _text(self, text: str) -> list[int]:
         # marks such as <|im_end|> in somebody's document are only text

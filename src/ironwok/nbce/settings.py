@@ -20,6 +20,9 @@ class Settings:
     posterior below it are dropped too, as long as one is left.
     closer: where not 0, the kept contexts are read again, this many sentences at a time, and the answer is written from
     those; their own posteriors decide which, by ``keep`` and ``negligible``.
+    copy: whether the answer is a stretch of the text word for word (`ironwok.nbce.copying`); False lets the model
+    write. None leaves it to the answerer: copied where its model was measured to answer better so, and where neither
+    the question nor another setting speaks against it.
     top_p, top_k: truncation of every row before entropies are taken; None for none.
     temperature: 0 is greedy; sample_top_p: nucleus of the final draw. seed: of the draw.
     max_tokens: longest answer. stop: strings at which the answer ends; they are not part of it.
@@ -32,6 +35,7 @@ class Settings:
     keep: int | None = 4
     negligible: float = 1e-3
     closer: int = 2
+    copy: bool | None = None
     top_p: float | None = 0.95
     top_k: int | None = None
     temperature: float = 0.0
@@ -53,6 +57,10 @@ class Settings:
             raise InputError(f"keep is {self.keep}: at least 1 context is kept; None keeps all")
         if self.closer < 0:
             raise InputError(f"closer is {self.closer}: it is a number of sentences, 0 for none")
+        if self.copy and self.temperature:
+            raise InputError(
+                f"copy is set and temperature is {self.temperature}: what is copied is chosen, not drawn; leave one out"
+            )
         if not 0 <= self.negligible < 1:
             raise InputError(f"negligible is {self.negligible}: it is a probability below 1; 0 drops nothing")
         for name in ("top_p", "sample_top_p"):

@@ -1,0 +1,237 @@
+"""An answer in the text's own words: the stretch of two sentences that answers best, as the model judges it.
+
+A small model that writes freely wanders off; one that is asked to choose does better. Every stretch T of whole words in
+one sentence S of the window W that explains the question Q best is a candidate, and has the score::
+
+    log p(T, end | W, Q) + ½ · log p(Q | W, T) + ⅕ · log p(Q | S)
+
+What the model would write; how well the stretch explains the question; how well its sentence does. The first keeps
+beginnings and ends whole, the second is the noisy channel, the third holds to the sentence that the question is about.
+"""
+
+# a stretch is a half-open pair of characters of the window's text
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ironwok.nbce.contexts import Part
+from ironwok.nbce.decode import Decoded, Step
+from ironwok.nbce.engine import Engine
+from ironwok.nbce.prefill import Prepared
+from ironwok.nbce.prompts import Layout, Prompter
+from ironwok.nbce.rows import Rows
+from ironwok.results import Span
+from ironwok.text.characters import has_han, is_unspaced
+from ironwok.text.sentences import iter_sentences
+from ironwok.text.tokenizer import encode_texts
+
+CHANNEL = 0.5
+SENTENCE = 0.2
+LONGEST = 10  # tokens of a stretch
+_STARTS = 16  # beginnings that are followed, the likeliest by their first token
+_CANDIDATES = 16  # stretches whose question is read again
+_REACH = 90  # characters that ten tokens hardly exceed
+
+_GLUE = " \t\n\r([{“\"‘'/–—-"  # a word may begin behind these
+_NO_END = frozenset(",;:.([{、，；：。（「『“‘-–—/")
+
+# Questions that a few words of a text answer. A reason, a summary or a yes has to be written.
+_ASKS_FOR_WORDS = re.compile(
+    r"\b(who|whom|whose|when|where|what|which|how (many|much|long|old|far|tall|high|large|big|fast|often|wide|deep))\b",
+    re.IGNORECASE,
+)
+
+
+def asks_for_words(question: str) -> bool:
+    """Whether an English question looks as if a few words of a text answered it: who, when, how many, what …"""
+    return not has_han(question) and _ASKS_FOR_WORDS.search(question) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A stretch and what speaks for it, log-likelihoods in nats.
+
+    start, end: characters of the window's text. token_ids: as it was scored. ends: for each token, the character behind
+    it. direct: of the stretch and its end; channel: of the question behind it; sentence: of the question behind its
+    sentence alone, 0 where the window is one sentence.
+    """
+
+    start: int
+    end: int
+    token_ids: tuple[int, ...]
+    ends: tuple[int, ...]
+    log_p: tuple[float, ...]
+    direct: float
+    channel: float = 0.0
+    sentence: float = 0.0
+
+    @property
+    def score(self) -> float:
+        return self.direct + CHANNEL * self.channel + SENTENCE * self.sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """The chosen stretch. part: number of its window among those of ``prepared``. candidates: the best first."""
+
+    decoded: Decoded
+    part: int
+    evidence: Span
+    candidates: tuple[Candidate, ...]
+
+
+def copy(
+    engine: Engine,
+    prompter: Prompter,
+    prepared: Prepared,
+    parts: Sequence[Part],
+    question: str,
+    asked: Sequence[int],
+    layout: Layout,
+    *,
+    end: Collection[int],
+) -> Copied | None:
+    """The best stretch of the part that explains the question best; None where it holds no word.
+
+    prepared: of ``parts`` and ``asked``, the question's row as `Prompter.question` gives it. end: tokens that end an
+    answer.
+    """
+    number = max(prepared.kept, key=lambda one: (float(prepared.lift[one]), -one))
+    row = 1 + prepared.kept.index(number)
+    text = parts[number].span.text
+    sentences = [(one.start, one.end) for one in iter_sentences(text)]
+    rows, following = prepared.rows.select([row]), prepared.log_p[row : row + 1]
+    if layout.copied:
+        rows, following = engine.extend(rows, prompter.text(layout.copied))
+    ends = {*end, *(ids[0] for mark in (".", "\n", "。") if len(ids := prompter.text(mark)) == 1)}
+    found = _direct(engine, prompter, rows, following, text, sentences, ends)
+    found = sorted(found, key=lambda one: (-one.direct, one.start, one.end))[:_CANDIDATES]
+    if not found:
+        return None
+    channel = _channel(engine, prompter, text, question, layout, found)
+    explained = _sentences(engine, prompter, text, sentences, asked, layout)
+    scored = [
+        Candidate(
+            one.start,
+            one.end,
+            one.token_ids,
+            one.ends,
+            one.log_p,
+            one.direct,
+            channel=likely,
+            sentence=next(value for (start, stop), value in explained.items() if start <= one.start < stop),
+        )
+        for one, likely in zip(found, channel, strict=True)
+    ]
+    scored.sort(key=lambda one: (-one.score, one.start, one.end))
+    best = scored[0]
+    # no distribution was drawn from, so no entropy is told
+    steps = tuple(Step(token, number, math.nan, log_p) for token, log_p in zip(best.token_ids, best.log_p, strict=True))
+    written = text[best.start : best.end]
+    offset = parts[number].span.start
+    return Copied(
+        Decoded(written, steps, tuple(one - best.start for one in best.ends), finished=True),
+        number,
+        Span(offset + best.start, offset + best.end, written),
+        tuple(scored),
+    )
+
+
+def beginnings(text: str, start: int, end: int) -> list[int]:
+    """Where a word begins within text[start:end]; in writing without spaces every character may."""
+    return [
+        place
+        for place in range(start, end)
+        if not text[place].isspace()
+        and text[place] not in _GLUE
+        and (place == start or text[place - 1] in _GLUE or text[place - 1].isspace() or _apart(text, place))
+    ]
+
+
+def ends_whole(text: str, start: int, end: int) -> bool:
+    """Whether text[start:end] ends with a word, and not with a mark that something follows."""
+    if end <= start or text[end - 1].isspace() or text[end - 1] in _NO_END:
+        return False
+    if not re.search(r"\w|%", text[start:end]):
+        return False
+    return end == len(text) or _apart(text, end) or not (text[end].isalnum() or text[end] == "_")
+
+
+def _apart(text: str, place: int) -> bool:
+    return is_unspaced(text[place]) or (place > 0 and is_unspaced(text[place - 1]))
+
+
+def _direct(
+    engine: Engine,
+    prompter: Prompter,
+    rows: Rows,
+    following: Tensor,
+    text: str,
+    sentences: Sequence[tuple[int, int]],
+    ends: Collection[int],
+) -> list[Candidate]:
+    """Stretches of the likeliest beginnings with log p of them and of an end behind them."""
+    begun: list[tuple[int, list[int], list[int]]] = []
+    for start, stop in sentences:
+        for place in beginnings(text, start, stop):
+            # words of a text have the space before them in their first token
+            space = "" if is_unspaced(text[place]) else " "
+            ((ids, offsets),) = encode_texts(prompter.tokenizer, [space + text[place : min(place + _REACH, stop)]])
+            behind = [place + max(stop_ - len(space), 0) for _, stop_ in offsets]
+            begun.append((place, ids[:LONGEST], behind[:LONGEST]))
+    begun = [one for one in begun if one[1]]
+    begun.sort(key=lambda one: (-float(following[0, one[1][0]]), one[0]))
+    begun = begun[:_STARTS]
+    if not begun:
+        return []
+    told = engine.score_each(rows, following, [ids for _, ids, _ in begun], ends=ends)
+    found: dict[tuple[int, int], Candidate] = {}
+    for (place, ids, behind), (log_p, ended) in zip(begun, told, strict=True):
+        whole = log_p.cumsum(0)
+        for count in range(1, len(ids) + 1):
+            # a character of several tokens ends with the last of them: that stretch overwrites
+            if ends_whole(text, place, behind[count - 1]):
+                found[place, behind[count - 1]] = Candidate(
+                    place,
+                    behind[count - 1],
+                    tuple(ids[:count]),
+                    tuple(behind[:count]),
+                    tuple(log_p[:count].tolist()),
+                    float(whole[count - 1] + ended[count - 1]),
+                )
+    return list(found.values())
+
+
+def _channel(
+    engine: Engine, prompter: Prompter, text: str, question: str, layout: Layout, found: Sequence[Candidate]
+) -> list[float]:
+    """How likely the question is behind the text and each stretch, as a text that goes on; nats."""
+    before, after = layout.context.split("{context}")
+    lead, between = layout.channel.split("{answer}")
+    rows, following = engine.read([[*prompter.begin(), *prompter.text(before + text + after)]])
+    asked = prompter.text(" " + question if between[-1:] == ":" else question)
+    behind = [[*prompter.text(lead + text[one.start : one.end] + between), *asked] for one in found]
+    return [float(log_p[-len(asked) :].sum()) for log_p, _ in engine.score_each(rows, following, behind)]
+
+
+def _sentences(
+    engine: Engine,
+    prompter: Prompter,
+    text: str,
+    sentences: Sequence[tuple[int, int]],
+    asked: Sequence[int],
+    layout: Layout,
+) -> dict[tuple[int, int], float]:
+    """How likely the question is behind every sentence of the window by itself; nats."""
+    if len(sentences) == 1:
+        return {sentences[0]: 0.0}
+    contexts = [prompter.context(prompter.text(text[start:end]), layout) for start, end in sentences]
+    rows, following = engine.read(contexts)
+    _, _, likely = engine.score(rows, following, asked)
+    return dict(zip(sentences, likely.tolist(), strict=True))

@@ -1,0 +1,207 @@
+"""Copied answers: the choice equals a plain reading of every candidate, stands in the text, and is told as it is."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from tiny_causal import KINDS, make_model, make_tokenizer
+
+from ironwok.errors import InputError, LanguageWarning
+from ironwok.nbce import Answerer, Settings
+from ironwok.nbce.contexts import Part
+from ironwok.nbce.copying import CHANNEL, LONGEST, SENTENCE, beginnings, copy, ends_whole
+from ironwok.nbce.engine import Engine
+from ironwok.nbce.prefill import prefill
+from ironwok.nbce.prompts import ENGLISH, ENGLISH_PLAIN, Prompter
+from ironwok.results import Span
+
+TEXT = "Boats (two) sail at 7:30. The U.S. pier shuts."
+QUESTION = "When do they sail?"
+COPIED = Settings(copy=True, max_tokens=8)
+
+
+def copied(kind: str, *, chat: bool, text: str = TEXT):
+    tokenizer = make_tokenizer(chat=chat)
+    engine, prompter = Engine(make_model(kind)), Prompter(tokenizer)
+    layout = ENGLISH if chat else ENGLISH_PLAIN
+    asked = prompter.question(QUESTION, layout)
+    part = Part(0, Span(3, 3 + len(text), text), tuple(prompter.text(text)))
+    rows = [prompter.context(part.token_ids, layout)]
+    (prepared,) = prefill(engine, prompter.head(), rows, [asked], Settings(), chunk_tokens=4096)
+    found = copy(engine, prompter, prepared, [part], QUESTION, asked, layout, end={2})
+    return engine.model, prompter, layout, asked, found
+
+
+def plain_log_p(model, ids: list[int]) -> torch.Tensor:
+    """Of what comes behind each token of one row, read by itself without cache or padding."""
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([ids])).logits[0].double()
+    # ids that stand for no text: this vocabulary has none
+    return torch.log_softmax(logits, dim=-1)
+
+
+def likelihood(model, before: list[int], ids: list[int]) -> float:
+    log_p = plain_log_p(model, [*before, *ids])
+    return sum(float(log_p[len(before) + place - 1, one]) for place, one in enumerate(ids))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("chat", [True, False])
+def test_scores_equal_a_plain_reading_of_each_candidate(kind, chat):
+    model, prompter, layout, asked, found = copied(kind, chat=chat)
+    assert found is not None
+    window = prompter.text(TEXT)
+    before = [*prompter.context(window, layout), *asked, *prompter.text(layout.copied)]
+    ends = [2, prompter.text(".")[0], prompter.text("\n")[0]]
+    question = prompter.text(" " + QUESTION)
+    sentences = {TEXT[:25]: TEXT[:25], TEXT[26:]: TEXT[26:]}
+    assert len(found.candidates) > 4
+    for one in found.candidates[:6]:
+        words = TEXT[one.start : one.end]
+        ids = prompter.text(" " + words)
+        assert list(one.token_ids) == ids
+        log_p = plain_log_p(model, [*before, *ids])
+        direct = likelihood(model, before, ids) + float(log_p[-1, ends].logsumexp(0))
+        assert one.direct == pytest.approx(direct, abs=2e-3)
+        lead = [*prompter.begin(), *prompter.text(f"Text: {TEXT}\n\n"), *prompter.text(f"Answer: {words}\nQuestion:")]
+        assert one.channel == pytest.approx(likelihood(model, lead, question), abs=2e-3)
+        (sentence,) = [text for text in sentences if words in text and TEXT.find(text) <= one.start]
+        alone = prompter.context(prompter.text(sentence), layout)
+        assert one.sentence == pytest.approx(likelihood(model, alone, asked), abs=2e-3)
+        assert one.score == pytest.approx(one.direct + 0.5 * one.channel + 0.2 * one.sentence)
+    assert (CHANNEL, SENTENCE) == (0.5, 0.2)
+
+
+def test_the_choice_is_the_best_and_whole_words_of_one_sentence():
+    *_, found = copied("dense", chat=True)
+    assert found is not None
+    assert [one.score for one in found.candidates] == sorted((one.score for one in found.candidates), reverse=True)
+    best = found.candidates[0]
+    assert found.decoded.text == TEXT[best.start : best.end]
+    assert found.evidence == Span(3 + best.start, 3 + best.end, found.decoded.text)
+    assert found.decoded.finished
+    for one in found.candidates:
+        assert one.start in beginnings(TEXT, 0, len(TEXT))
+        assert ends_whole(TEXT, one.start, one.end)
+        assert one.end <= 25 or one.start >= 26
+        assert len(one.token_ids) == len(one.ends) <= LONGEST
+
+
+@pytest.mark.parametrize(
+    ("text", "starts"),
+    [
+        ("a well-known (red) boat", [0, 2, 7, 14, 19]),
+        ("“So” be it", [1, 5, 8]),
+        ("七点开船", [0, 1, 2, 3]),
+        ("在 B2 层", [0, 2, 5]),
+        ("   ", []),
+    ],
+)
+def test_where_words_begin(text, starts):
+    assert beginnings(text, 0, len(text)) == starts
+
+
+@pytest.mark.parametrize(
+    ("text", "end", "whole"),
+    [
+        ("seven boats", 5, True),
+        ("seven boats", 4, False),  # in a word
+        ("seven boats", 6, False),  # the space is not of it
+        ("seven, eight", 6, False),
+        ("12% more", 3, True),
+        ("(", 1, False),
+        ("七点开船", 2, True),
+        ("a_b", 1, False),
+    ],
+)
+def test_where_a_stretch_may_end(text, end, whole):
+    assert ends_whole(text, 0, end) is whole
+
+
+def test_a_window_without_words_has_no_candidate():
+    *_, found = copied("dense", chat=True, text="--- ...")
+    assert found is None
+
+
+def test_one_sentence_needs_no_comparison():
+    *_, found = copied("dense", chat=True, text="Boats sail at seven.")
+    assert found is not None
+    assert {one.sentence for one in found.candidates} == {0.0}
+
+
+@pytest.mark.parametrize("closer", [0, 1, 2])
+@pytest.mark.parametrize("chat", [True, False])
+def test_an_answer_stands_in_its_source(model, chat, closer):
+    texts = [
+        "Bread rises. It rises twice. Then it is baked.",
+        "Boats sail at seven. They rest. Not on Sundays, though.",
+    ]
+    answerer = Answerer(model, tokenizer=make_tokenizer(chat=chat))
+    told: list[str] = []
+    settings = Settings(copy=True, closer=closer)
+    answer = answerer.ask(QUESTION, texts, settings=settings, on_text=told.append)
+    first = answer.sources[0]
+    assert told == [answer.text]
+    assert first.share == 1
+    assert first.evidence is not None
+    assert texts[first.context][first.evidence.start : first.evidence.end] == answer.text
+    assert first.span.start <= first.evidence.start < first.evidence.end <= first.span.end
+    assert "".join(answer.text[one.start : one.end] for one in answer.tokens) == answer.text
+    assert answer == answerer.ask(QUESTION, texts, settings=settings)
+
+
+def test_chinese_is_copied_character_by_character(model, tokenizer):
+    text = "渡轮七点开。周日停航。"
+    with pytest.warns(LanguageWarning):  # three tokens a character
+        answer = Answerer(model, tokenizer=tokenizer).ask("渡轮几点开？", [text], settings=COPIED)
+    assert answer.text
+    assert answer.text in text
+    assert "\ufffd" not in answer.text
+
+
+def test_texts_without_words_are_written_about(model, tokenizer):
+    answer = Answerer(model, tokenizer=tokenizer).ask(QUESTION, ["--- ..."], settings=COPIED)
+    assert answer.sources[0].span.text == "--- ..."
+
+
+def test_who_copies_unless_told(model, tokenizer, monkeypatch):
+    answerer = Answerer(model, tokenizer=tokenizer)
+    assert not answerer.copies(QUESTION, Settings())  # not the model that was measured
+    assert answerer.copies("Why?", Settings(copy=True))
+    answerer.name = "measured"
+    monkeypatch.setattr("ironwok.nbce.answerer._COPYING", frozenset({"measured"}))
+    assert answerer.copies(QUESTION, Settings())
+    assert answerer.copies("How many boats are there?", Settings())
+    for settings in (
+        Settings(copy=False),
+        Settings(temperature=0.5),
+        Settings(closer=0),
+        Settings(pooling="mean"),
+        Settings(route=0.0),
+    ):
+        assert not answerer.copies(QUESTION, settings)
+    for question in ("Why does the ferry leave?", "Does it sail on Sundays?", "How does it work?", "渡轮几点开？"):
+        assert not answerer.copies(question, Settings())
+
+
+def test_what_is_copied_is_not_drawn():
+    with pytest.raises(InputError, match="chosen, not drawn"):
+        Settings(copy=True, temperature=0.7)
+
+
+def test_many_continuations_of_one_row_equal_one_at_a_time(any_model):
+    engine = Engine(any_model)
+    rows, following = engine.read([[5, 6, 7, 8]])
+    sequences = [[9], [10, 11, 12], *([one, 20] for one in range(30, 50))]
+    told = engine.score_each(rows, following, sequences, ends=(2, 13))
+    assert len(told) == len(sequences)
+    for ids, (log_p, ended) in list(zip(sequences, told, strict=True))[::5]:
+        longer, _, whole = engine.score(rows, following, ids)
+        assert float(log_p.sum()) == pytest.approx(float(whole[0]), abs=1e-3)
+        _, last = engine.extend(rows, ids)
+        assert float(ended[-1]) == pytest.approx(float(last[0, [2, 13]].logsumexp(0)), abs=1e-3)
+        assert len(longer) == 1
+        assert len(log_p) == len(ended) == len(ids)
+    assert all(math.isinf(float(one)) for one in engine.score_each(rows, following, [[9, 9]])[0][1])
