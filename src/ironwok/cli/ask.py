@@ -144,6 +144,17 @@ def ask(
             ),
         ),
     ] = None,
+    copy: Annotated[
+        bool | None,
+        typer.Option(
+            "--copy/--write",
+            show_default="--write",
+            help=t(
+                en="Answer with words of the files, chosen by the model, or let it write an answer of its own.",
+                zh="由模型从文件里选出词句照抄作答，或由模型自己写。",
+            ),
+        ),
+    ] = None,
     window: Annotated[
         int | None,
         typer.Option(
@@ -226,6 +237,7 @@ def ask(
     if not all(one.strip() for one in questions):  # before any file is read
         raise InputError(t(en="a question holds no text: ask something", zh="有一个问题是空的：请写出要问的内容"))
     given: dict[str, Any] = {"beta": beta, "eta": eta, "route": route, "max_tokens": max_tokens, "closer": closer}
+    given |= {"copy": copy}
     given = {name: value for name, value in given.items() if value is not None}
     contexts = _contexts(paths, text_field=text_field, encoding=encoding)
 
