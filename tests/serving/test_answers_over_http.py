@@ -143,9 +143,12 @@ def test_a_plain_message_is_cut_into_text_and_question(message, text, question):
 
 def test_a_question_after_other_messages_is_not_cut(client):
     assert text_and_question(f"{STORY} {QUESTION}", finely=False) == ("", f"{STORY} {QUESTION}")
-    messages = [{"role": "user", "content": f"{STORY} {QUESTION}"}]
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": f"{STORY} {QUESTION}"}]
     status, _, answer = client.send("/v1/chat/completions", {"messages": messages, "max_tokens": 5})
     assert (status, answer["ironwok"]["question"]) == (200, QUESTION)
+    turns = [{"role": "user", "content": STORY}, {"role": "user", "content": "Where is the key? " * 12}]
+    status, _, answer = client.send("/v1/chat/completions", {"messages": turns, "max_tokens": 5})
+    assert (status, answer["ironwok"]["question"]) == (200, turns[1]["content"].strip())
 
 
 @pytest.mark.parametrize(

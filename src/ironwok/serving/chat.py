@@ -43,7 +43,9 @@ def asking_of(request: ChatRequest, service: AnswerService, limits: Limits) -> A
     question = request.messages[-1].text.strip()
     if not texts:
         texts = [message.text for message in request.messages[:-1] if message.text.strip()]
-        text, question = text_and_question(question, finely=not texts)
+        # after other turns a message is a question; a system prompt is no turn
+        alone = all(message.role in ("system", "developer") for message in request.messages[:-1])
+        text, question = text_and_question(question, finely=alone)
         if text:
             texts.append(text)
         names = [None] * len(texts)
