@@ -1,4 +1,7 @@
-"""A real cluster of two nodes on this machine: a worker is killed, a row kills, a node is lost; no row is."""
+"""A real cluster of two nodes on this machine: a worker is killed, a row kills, a node is lost; no row is.
+
+So it is asked of the plumbing with work that one can check by eye, and of each command with its own models.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ import json
 import os
 import random
 import signal
+import time
 from collections import Counter
 
 import pytest
 import scale_work
 from scale_work import Counting
 
-from ironwok.cli import main
+from extraction_samples import EVENTS
+from ironwok.cli import language, main
 from ironwok.errors import ModelError, ScaleError
+from ironwok.scale import job
 from ironwok.scale.job import Finished, Fleet, Joined, Lost, run_job
 
 ray = pytest.importorskip("ray")
@@ -39,6 +45,59 @@ def cluster():
     cluster.shutdown()
 
 
+@pytest.fixture
+def two_nodes(cluster):
+    """The cluster, whatever an earlier test did to its second node."""
+    if cluster.second is None:
+        cluster.second = cluster.add_node(**SMALL)
+    return cluster
+
+
+@pytest.fixture
+def trouble(two_nodes, monkeypatch):
+    """Of the next job of a command, the worker on the first node is killed, and then the second node is lost.
+
+    A list of the workers that the job lost, and of the numbers of the parts that it finished.
+    """
+    second = two_nodes.second.node_id
+    pids: dict[str, int] = {}
+    at_second: set[int] = set()
+    lost: list[Lost] = []
+    finished: list[int] = []
+
+    def meddle(event):
+        if isinstance(event, Joined):
+            pids.setdefault(event.ready.node, event.ready.pid)
+            if event.ready.node == second:
+                at_second.add(event.worker)
+        elif isinstance(event, Lost):
+            lost.append(event)
+        elif isinstance(event, Finished):
+            finished.append(event.done.number)
+            if len(pids) < 2:
+                time.sleep(0.5)  # the other worker is still loading: leave it something to do
+            elif len(finished) >= 2 and (pid := next((pids[node] for node in pids if node != second), None)):
+                os.kill(pid, signal.SIGKILL)
+                pids.update(dict.fromkeys(pids, 0))
+            elif lost and event.worker in at_second and two_nodes.second is not None:
+                two_nodes.remove_node(two_nodes.second, allow_graceful=False)
+                two_nodes.second = None
+
+    def watched(*inputs, on_event, **options):
+        def both(event):
+            on_event(event)
+            meddle(event)
+
+        return run_job(*inputs, on_event=both, **options)
+
+    monkeypatch.setattr(language, "_current", "en")
+    monkeypatch.setattr(job, "run_job", watched)
+    yield lost, finished
+    assert two_nodes.second is None, "no node was lost"
+    assert len(lost) >= 2
+    assert len(finished) == len(set(finished))
+
+
 def written(out):
     return [json.loads(line) for part in sorted(out.glob("part-*.jsonl")) for line in part.read_text().splitlines()]
 
@@ -53,22 +112,58 @@ def test_what_the_workers_cannot_do_is_said_here(cluster, tmp_path):
         run_job(file, Counting(), out=tmp_path / "none", fleet=greedy, part_format="jsonl")
 
 
-def test_the_command_on_the_cluster(cluster, student, sentences, tmp_path):
+def test_classify_loses_a_worker_and_a_node_and_no_row(trouble, student, sentences, tmp_path):
     texts = tmp_path / "texts.txt"
-    texts.write_text("\n".join(sentences * 4), encoding="utf-8")
-    asked = ["--labels", "财经,体育,天气", "--model", str(student)]
-    on_ray = [*asked, "--engine", "ray", "--workers", "1", "--part-size", "0.0004"]
-    assert main(["classify", str(texts), *on_ray, "--part-format", "jsonl", "--out", str(tmp_path / "out")]) == 0
-    assert main(["classify", str(texts), *asked, "--out", str(tmp_path / "plain.jsonl")]) == 0
+    texts.write_text("\n".join(f"{sentences[n % 6]}{n}" for n in range(300)), encoding="utf-8")
+    asked = ["classify", str(texts), "--labels", "财经,体育,天气", "--model", str(student)]
+    on_ray = ["--engine", "ray", "--workers", "2", "--part-size", "0.0004", "--part-format", "jsonl"]
+    assert main([*asked, *on_ray, "--out", str(tmp_path / "out")]) == 0
+    assert main([*asked, "--out", str(tmp_path / "plain.jsonl")]) == 0
     plain = [json.loads(line) for line in (tmp_path / "plain.jsonl").read_text(encoding="utf-8").splitlines()]
     found = written(tmp_path / "out")
-    assert [(r["text"], r["label"], r["scores"]) for r in found] == [
-        (r["text"], r["label"], r["scores"]) for r in plain
+    assert len(found) == 300
+    assert [(r["text"], r["labels"], r["scores"]) for r in found] == [
+        (r["text"], r["labels"], r["scores"]) for r in plain
     ]
-    assert len(list((tmp_path / "out").glob("part-*"))) > 1
 
 
-def test_a_worker_killed_a_row_that_kills_and_a_node_lost_and_every_row_is_there_once(cluster, tmp_path):
+def test_extract_loses_a_worker_and_a_node_and_no_row(trouble, event_run, tmp_path):
+    texts = tmp_path / "texts.jsonl"
+    rows = [{"id": n, "text": EVENTS[n % len(EVENTS)].text} for n in range(60)]
+    texts.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    on_ray = ["--engine", "ray", "--workers", "2", "--part-size", "0.0003", "--part-format", "jsonl"]
+    assert main(["extract", str(texts), "--schema", str(event_run), *on_ray, "--out", str(tmp_path / "out")]) == 0
+    found = written(tmp_path / "out")
+    assert [(r["id"], r["text"]) for r in found] == [(row["id"], row["text"]) for row in rows]
+    for record, row in zip(found, range(60), strict=True):
+        known = EVENTS[row % len(EVENTS)].events
+        assert [event["type"] for event in record["events"]] == [event.type for event in known]
+    assert sum(len(record["events"]) for record in found) > 60
+
+
+def test_read_loses_a_worker_and_a_node_and_no_passage(trouble, student, sentences, tmp_path):
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    for n in range(40):
+        text = f"# 第{n}篇\n\n{sentences[n % 6]}\n\n{sentences[-n % 6]}{n}\n"
+        (notes / f"{n:02}.md").write_text(text, encoding="utf-8")
+    asked = ["read", str(notes), "--labels", "财经,体育,天气", "--model", str(student)]
+    on_ray = ["--engine", "ray", "--workers", "2", "--part-size", "0.0001", "--part-format", "jsonl"]
+    assert main([*asked, *on_ray, "--out", str(tmp_path / "out")]) == 0
+    assert main([*asked, "--out", str(tmp_path / "plain")]) == 0
+    plain = [
+        json.loads(line) for line in (tmp_path / "plain" / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    documents = [record["document"] for record in written(tmp_path / "out")]
+    if isinstance(documents[0], str):
+        documents = [json.loads(document) for document in documents]
+    assert len(documents) == 40
+    assert [result for document in documents for result in document["results"]] == plain
+    assert sentences[0] in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_worker_killed_a_row_that_kills_and_a_node_lost_and_every_row_is_there_once(two_nodes, tmp_path):
+    cluster = two_nodes
     file, out = tmp_path / "texts.jsonl", tmp_path / "out"
     order = random.Random(7).sample(range(240), 240)
     lines = [json.dumps({"id": n, "text": f"text {n}" + (" kill" if n == 170 else "")}) for n in order]
