@@ -180,6 +180,19 @@ def test_predict_answers_every_record_and_counts(task, tuned_runs, tmp_path, eng
     ]
 
 
+def test_a_trained_reader_answers_from_files(tuned_runs, tmp_path, english, capsys):
+    file = tmp_path / "notes.txt"
+    file.write_text("天气有大幅什么。今年在央行里宣布。\n", encoding="utf-8")
+    assert main(["ask", "什么在宣布？", str(file), "--model", str(tuned_runs("reading")[0]), "--json"]) == 0
+    (record,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert record["model"] == "extractive"
+    evidence = record["sources"][0]["evidence"]
+    assert "央行" in evidence["text"]
+    assert file.read_text(encoding="utf-8")[evidence["start"] : evidence["end"]] == evidence["text"]
+    assert main(["ask", "什么？", str(file), "--model", str(tuned_runs("pairs")[0])]) != 0
+    assert "was trained for 'pairs'" in capsys.readouterr().err.replace("\n", " ")
+
+
 # -- resuming
 
 

@@ -66,11 +66,13 @@ def ask(
             "-m",
             metavar="NAME",
             help=t(
-                en="Who answers: extractive (marks words in the files), or a causal language model: smollm2 (English "
-                "only), a folder, or a hub id, for Chinese for example Qwen/Qwen2.5-0.5B-Instruct (default: extractive "
-                "for Chinese questions, smollm2 for others).",
-                zh="由谁回答：extractive（在文件里标出词句），或因果语言模型：smollm2（只懂英文）、文件夹或 hub 上的"
-                "名字，中文例如 Qwen/Qwen2.5-0.5B-Instruct（默认：中文问题用 extractive，其他用 smollm2）。",
+                en="Who answers: extractive (marks words in the files), the folder of a model of `ironwok train "
+                "reading` (marks them, too), or a causal language model: smollm2 (English only), a folder, or a hub "
+                "id, for Chinese for example Qwen/Qwen2.5-0.5B-Instruct (default: extractive for Chinese questions, "
+                "smollm2 for others).",
+                zh="由谁回答：extractive（在文件里标出词句），`ironwok train reading` 训练出的文件夹"
+                "（同样是标出词句），或因果语言模型：smollm2（只懂英文）、文件夹或 hub 上的名字，中文例如 "
+                "Qwen/Qwen2.5-0.5B-Instruct（默认：中文问题用 extractive，其他用 smollm2）。",
             ),
         ),
     ] = None,
@@ -245,7 +247,8 @@ def ask(
 
     shown = sys.stderr.isatty()
     options = {"device": device, "dtype": dtype, "window": window or DEFAULTS["window"]}
-    answerer = ByLanguage(model, options=options)
+    reader = _trained_reader(model, device=device, dtype=dtype)
+    answerer = ByLanguage(model if reader is None else reader.name, options=options, reader=reader)
     settings = None
     if not all(map(answerer.reads, questions)):  # the reader of Chinese needs no torch, and none of these
         from ironwok.nbce import Settings
@@ -274,6 +277,22 @@ def ask(
         )
         for answer in answers:
             printer.end(answer)
+
+
+def _trained_reader(model: str | None, *, device: str | None, dtype: str) -> Any:
+    """The extractive reader with the words marked by a model of `ironwok train reading`; None for other models."""
+    from ironwok.students import is_student
+
+    if model is None or not is_student(model):
+        return None
+    from ironwok.errors import InputError
+    from ironwok.reader import ExtractiveReader
+    from ironwok.students import AnswerMarker, load_tuned
+
+    marker = load_tuned(model, device=device, dtype=dtype)
+    if not isinstance(marker, AnswerMarker):
+        raise InputError(f"{model} was trained for {marker.task!r}: questions take a model of `ironwok train reading`")
+    return ExtractiveReader(marker=marker.mark)
 
 
 def _contexts(paths: list[Path], *, text_field: str | None, encoding: str | None) -> list[Any]:

@@ -22,7 +22,7 @@ class ByLanguage:
 
     model: None for this choice; "extractive" for the reader alone; else the language model that answers all, as in
     `ironwok.nbce.Answerer`, which is loaded when the first question comes to it. options: of `Answerer`.
-    load: builds the language model from its name and the options.
+    load: builds the language model from its name and the options. reader: the extractive one, None for the usual.
     """
 
     def __init__(
@@ -31,11 +31,12 @@ class ByLanguage:
         *,
         options: dict[str, Any] | None = None,
         load: Callable[..., Answerer] | None = None,
+        reader: ExtractiveReader | None = None,
     ) -> None:
         self.model = model
         self._options = dict(options or {})
         self._load = load or _load
-        self._reader: ExtractiveReader | None = None
+        self._reader = reader
         self._answerer: Answerer | None = None
 
     def reads(self, question: str) -> bool:

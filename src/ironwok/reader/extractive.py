@@ -61,12 +61,20 @@ class ExtractiveReader:
     """Answers from many contexts by marking the words that answer, without a language model.
 
     bounds: where an answer is a stretch of words, and where it counts as unsettled.
+    marker: takes a question and a sentence, gives the words that answer and how likely they do, instead of the weights
+    in the package: `AnswerMarker.mark` of a model of `ironwok train reading`.
     """
 
     name = NAME
 
-    def __init__(self, *, bounds: Bounds = DEFAULT_BOUNDS, weights: Weights | None = None) -> None:
-        self.bounds = bounds
+    def __init__(
+        self,
+        *,
+        bounds: Bounds = DEFAULT_BOUNDS,
+        weights: Weights | None = None,
+        marker: Callable[[str, str], tuple[Span, float]] | None = None,
+    ) -> None:
+        self.bounds, self.marker = bounds, marker
         self.weights = load_weights() if weights is None else weights
 
     def ask(self, question: str, contexts: Iterable[str | Context]) -> Answer:
@@ -127,6 +135,10 @@ class ExtractiveReader:
 
     def _words(self, asked: Question, sentence: Sentence) -> tuple[Span, float]:
         """The likeliest words of a sentence, and how likely they are among all; else the sentence itself, and 0."""
+        if self.marker is not None:
+            span, likely = self.marker(asked.text, sentence.span.text)
+            place = sentence.span.start
+            return Span(place + span.start, place + span.end, span.text), likely
         if not has_han(asked.text):
             return sentence.span, 0.0  # the weights were fitted on Chinese: of English words few are right
         choice = candidates_in(asked, sentence, background=self.weights.background)

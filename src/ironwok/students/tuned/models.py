@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ironwok.errors import CheckpointError, InputError
+from ironwok.results import Span
 from ironwok.students.files import read_description
 from ironwok.students.student import Student
 from ironwok.students.tuned.examples import TASKS, ChoiceExample, PairExample, ReadingExample, TextExample
@@ -150,6 +151,11 @@ class AnswerMarker:
         """Raises TextTooLongError for a question that leaves no room for the passage."""
         (marked,) = self.answer_many([(question, context)])
         return marked
+
+    def mark(self, question: str, text: str) -> tuple[Span, float]:
+        """The words of a text that answer and how likely they do; all of it, with 0, where there are none."""
+        marked = self.answer(question, text)
+        return (Span(0, len(text), text), 0.0) if marked.span is None else (marked.span, marked.score)
 
     def answer_many(self, questions: Iterable[tuple[str, str]]) -> list[Marked]:
         """questions: (question, passage) each."""
