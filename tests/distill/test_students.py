@@ -193,6 +193,26 @@ def test_the_student_with_an_encoder_is_its_vectors_and_a_layer(encoder_folder, 
         load_student(tmp_path)
 
 
+def test_the_projector_at_home_is_run_by_a_student_of_ones_own(tmp_path):
+    from ironwok.home.actions import Action
+    from ironwok.home.config import HomeConfig
+    from ironwok.home.understanding.understand import LABELS as ACTIONS
+    from ironwok.home.understanding.understand import ClassifierUnderstander, make_understander
+
+    said = {Action.HOME: "去最开始那一页", Action.MENU: "翻出那个设置表"}
+    sentences = [(words, action) for action, words in ACTIONS.items()] + [(words, a) for a, words in said.items()]
+    texts, actions = zip(*(sentences * 3), strict=True)
+    HashedTextClassifier(strength=300.0).fit(texts, [str(action) for action in actions]).save(tmp_path / "mine")
+    config = HomeConfig.model_validate({"understanding": {"engine": "classifier", "model": str(tmp_path / "mine")}})
+    understander = make_understander(config)
+    assert isinstance(understander, ClassifierUnderstander)
+    for action, words in said.items():
+        understood = understander.understand(words)
+        assert understood.command is not None, understood.reason
+        assert understood.command.action == action
+    assert understander.understand("关掉空调").command is None
+
+
 # scikit-learn
 
 
