@@ -16,10 +16,11 @@ from ironwok.lab import runner, stories
 from ironwok.lab.corpus import LabData, load_data, prepare_data, split_units
 from ironwok.lab.page import write_report
 from ironwok.lab.plan import Cell, RunSpec
-from ironwok.lab.recipe import DataRecipe, TransferRecipe, parse_lab_recipe
+from ironwok.lab.recipe import DataRecipe, NormsRecipe, TransferRecipe, parse_lab_recipe
 from ironwok.lab.runner import execute, load_results, run_lab
 from ironwok.lab.sequences import draw_pairs
 from ironwok.lab.training import even_rows, masked_batch
+from ironwok.nn.block import Residual
 
 
 @pytest.fixture(autouse=True)
@@ -232,6 +233,24 @@ def test_a_group_of_no_steps_is_fine_tuned_from_its_first_weights(tmp_path):
     assert 0 <= found["metrics"]["transfer"] <= 1
     assert found["probes"]["final"] == found["probes"]["initial"]
     assert "as they were drawn" in write_report(results, tmp_path / "r", figures=False).read_text(encoding="utf-8")
+
+
+def test_the_warm_up_of_the_branches_is_over_when_fine_tuning_begins(monkeypatch):
+    seen: list[set[float]] = []
+
+    def look(_recipe, classifier, _task, **_):
+        blocks = classifier.model.stack.blocks.modules()
+        seen.append({float(one.branch_scale) for one in blocks if isinstance(one, Residual)})
+        return {"learning_rate": 1e-3, "dev": 1.0, "test": 1.0}
+
+    monkeypatch.setattr("ironwok.lab.norms._tune", look)
+    # a warm-up as long as the run: its scale is below 1 until the last step
+    values = norms(training={"steps": 4, "batch": 2, "evaluations": 1, "alpha_share": 1.0})
+    recipe = parse_lab_recipe(values, source="x")
+    assert isinstance(recipe, NormsRecipe)
+    data = prepare_data(recipe.data, transfer=recipe.transfer)
+    execute(recipe, data, RunSpec("final", Cell("two", "post-alpha", 2), 1, 1e-3, 0.0, 4))
+    assert seen == [{1.0}, {1.0}]
 
 
 def test_a_second_start_runs_only_what_is_missing(norms_run, monkeypatch):
