@@ -155,7 +155,7 @@ def _set_dropout(network: GPLinkerModel, share: float | None) -> None:
         if isinstance(module, torch.nn.Dropout):
             module.p = share
         elif isinstance(getattr(module, "dropout", None), float):
-            module.dropout = share  # pyright: ignore[reportAttributeAccessIssue]
+            module.dropout = share  # pyright: ignore[reportArgumentType]  # a plain number, no submodule
 
 
 def _batches(
