@@ -41,7 +41,7 @@ def common_words(input_ids: Tensor, weights: Tensor, first_BL: Tensor, second_BL
     that stands d tokens from where the segments meet. "one" is 1, for layers without bias.
     """
     weights_BL = weights.float()
-    roots_BL = weights_BL.clamp(min=1e-12).sqrt()  # the root has no slope at zero
+    roots_BL = weights_BL.clamp(min=1e-12).sqrt()
     same_BLL = input_ids[:, :, None] == input_ids[:, None, :]
     pairs_BLL = same_BLL[:, :-1, :-1] & same_BLL[:, 1:, 1:]
     pair_weights_BL = (roots_BL[:, :-1] + roots_BL[:, 1:]) ** 2
@@ -90,7 +90,8 @@ def _share(weights_BL: Tensor, chosen_BL: Tensor) -> Tensor:
 
 
 def _geometric(first_B: Tensor, second_B: Tensor) -> Tensor:
-    return (first_B * second_B + 1e-8).sqrt()
+    # the root has no slope at zero; adding 1e-8 instead is taken for adding nothing by the exporter to ONNX
+    return (first_B * second_B).clamp(min=1e-8).sqrt()
 
 
 def _from_start(inside_BL: Tensor) -> Tensor:
