@@ -158,7 +158,7 @@ def with_both_batches(run: Run) -> None:
         first = plain(**inputs)
         if not model.training:
             return first
-        batch, masked, labels = second_rank._batch(run.step)
+        batch, masked, labels, _ = second_rank._batch(run.step)
         torch.manual_seed(int(np.random.SeedSequence((run.recipe.seed, 2, run.step, 1)).generate_state(1)[0]))
         second = plain(
             **inputs_of(batch, torch.device("cpu")) | {"input_ids": torch.from_numpy(masked)},
