@@ -144,7 +144,7 @@ def recipe_of(options: argparse.Namespace, method: str, seed: int) -> PretrainRe
                 "intermediate_size": 4 * width,
                 "hidden_dropout_prob": 0.0,
                 "attention_probs_dropout_prob": 0.0,
-                "pooling": "segments",
+                "pooling": "matches",
             },
             "sources": [{"name": "text", "files": ["source.txt"], "weight": 1.0}],
             "labelled": [

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Teach the next-sentence head of a model to weigh the words that both segments share, and change nothing else.
 
-    python tools/fit_common_words.py RECIPE --data DIR --store DIR --initial ironwok-small --out DIR
+    python tools/fit_common_words.py RECIPE --data DIR --store RUN/store --initial RUN/model --out DIR
 
 The model goes from the pooler "segments" to "matches". Pairs are drawn as in training; the encoder reads each once, and
 only the few numbers are fitted that are new: how counts of common words are combined, and how much the old score weighs
@@ -32,7 +32,7 @@ from ironwok.models import RoFormerV2ForPreTraining
 from ironwok.models.bundled import resolve_model
 from ironwok.models.common_words import common_words
 from ironwok.models.loading import read_config
-from ironwok.models.poolers import RoFormerV2MatchPooler, grow
+from ironwok.models.poolers import GROWN_FROM, RoFormerV2MatchPooler, grow
 from ironwok.text.tokenizer import load_tokenizer
 from ironwok.training.corpus import Store
 from ironwok.training.evaluation import inputs_of, overlap_scores, token_idf
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data", type=Path, required=True, help="folder that the recipe's files are relative to")
     parser.add_argument("--store", type=Path, required=True, help="tokenized corpus of a run of the recipe")
-    parser.add_argument("--initial", default="ironwok-small", help="model with the pooler segments")
+    parser.add_argument("--initial", required=True, help='model with the pooler "segments"')
     parser.add_argument("--out", type=Path, required=True, help="folder for the new model")
     parser.add_argument("--pairs", type=int, default=16384, help="how many to fit on")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
@@ -75,8 +75,12 @@ def main() -> None:
     )
     idf_V = torch.from_numpy(token_idf(store, vocabulary=len(tokenizer))).float()
 
-    old = RoFormerV2ForPreTraining.from_pretrained(folder, dtype=torch.float32).eval()
     config = read_config(str(folder))
+    if GROWN_FROM["matches"] != config.pooling:
+        parser.error(
+            f'{folder} has the pooler "{config.pooling}"; the layer is fitted beside "{GROWN_FROM["matches"]}"'
+        )
+    old = RoFormerV2ForPreTraining.from_pretrained(folder, dtype=torch.float32).eval()
     config.pooling = "matches"
     new = RoFormerV2ForPreTraining(config).eval()
     new.load_state_dict(grow(old.state_dict(), "matches"), strict=False)
