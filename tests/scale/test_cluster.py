@@ -93,7 +93,7 @@ def trouble(two_nodes, monkeypatch):
     monkeypatch.setattr(language, "_current", "en")
     monkeypatch.setattr(job, "run_job", watched)
     yield lost, finished
-    # a node that goes when its worker has nothing left to do is no loss to the job; the last test of this file waits for one
+    # a node that goes when its worker has nothing left to do is no loss; the last test of this file waits for one
     assert lost
     assert len(finished) == len(set(finished))
 
