@@ -15,7 +15,7 @@ import argparse
 import itertools
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ from torch import Tensor
 from ironwok.files import replace_file, writing
 from ironwok.models import RoFormerV2ForPreTraining
 from ironwok.models.bundled import resolve_model
-from ironwok.models.common_words import common_words
 from ironwok.models.loading import read_config
 from ironwok.models.poolers import GROWN_FROM, RoFormerV2MatchPooler, grow
 from ironwok.text.tokenizer import load_tokenizer
@@ -152,20 +151,13 @@ class Pairs:
                 inputs = inputs_of(batch)
                 logits_N2 = model.cls.seq_relationship(model.roformer(**inputs).pooler_output)
                 scores.append(logits_N2[:, 0] - logits_N2[:, 1])
-                common.append(count(pooler, inputs))
+                common.append(pooler.counts(inputs["input_ids"], inputs["token_type_ids"], inputs["attention_mask"]))
                 follows.append(torch.from_numpy(batch.next_sentence_label == IS_NEXT))
             arrays = {"scores": scores, "common": common, "follows": follows}
             with writing(file), file.open("wb") as stream:
                 np.savez(stream, **{name: torch.cat(parts).numpy() for name, parts in arrays.items()})
         with np.load(file) as arrays:
             return cls(*(torch.from_numpy(arrays[name]) for name in ("scores", "common", "follows")))
-
-
-def count(pooler: RoFormerV2MatchPooler, inputs: Mapping[str, Tensor]) -> Tensor:
-    inside = inputs["attention_mask"].clone()
-    inside[:, 0] = False
-    sides = [inside & (inputs["token_type_ids"] == number) for number in (0, 1)]
-    return common_words(inputs["input_ids"], pooler.salience[inputs["input_ids"]].exp(), *sides)
 
 
 def fit(pairs: Pairs) -> tuple[Tensor, Tensor, float]:

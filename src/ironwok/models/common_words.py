@@ -47,8 +47,7 @@ def common_words(input_ids: Tensor, weights: Tensor, first_BL: Tensor, second_BL
     pair_weights_BL = (roots_BL[:, :-1] + roots_BL[:, 1:]) ** 2
     distances = _to_end(first_BL), _from_start(second_BL)
 
-    distinct, counted, paired, bordering, lengths = [], [], [], [], []
-    shared_B = most_B = weights_BL.new_zeros(len(input_ids))
+    onces, founds, distinct, counted, paired, bordering, lengths = [], [], [], [], [], [], []
     sides = ((first_BL, second_BL), (second_BL, first_BL))
     for (own_BL, other_BL), distance_BL in zip(sides, distances, strict=True):
         once_BL, found_BL = _once(weights_BL, same_BLL, own_BL), _found(same_BLL, other_BL)
@@ -59,8 +58,10 @@ def common_words(input_ids: Tensor, weights: Tensor, first_BL: Tensor, second_BL
         own_pairs_BL, other_pairs_BL = own_BL[:, :-1] & own_BL[:, 1:], other_BL[:, :-1] & other_BL[:, 1:]
         paired.append(_share(_once(pair_weights_BL, pairs_BLL, own_pairs_BL), _found(pairs_BLL, other_pairs_BL)))
         lengths.append((own_BL.sum(dim=-1) + 1.0).log())
-        # the same from either side
-        shared_B, most_B = (once_BL * found_BL).sum(dim=-1), (roots_BL * (own_BL & found_BL)).amax(dim=-1)
+        onces.append(once_BL)
+        founds.append(found_BL)
+    # these two are the same from either side
+    shared_B, most_B = (onces[0] * founds[0]).sum(dim=-1), (roots_BL * (first_BL & founds[0])).amax(dim=-1)
     features = [
         _geometric(*distinct),
         *distinct,

@@ -70,8 +70,11 @@ class RoFormerV2SegmentPooler(nn.Module):
         token_type_ids: Tensor | None,
         real_BL: Tensor | None,
     ) -> Tensor:
+        return self.compared(hidden_BLD, words_BLD, _segments(hidden_BLD, token_type_ids, real_BL))
+
+    def compared(self, hidden_BLD: Tensor, words_BLD: Tensor, inside: list[Tensor]) -> Tensor:
+        """What `forward` gives; ``inside``: the tokens of either segment, boolean [B, L] each."""
         width = hidden_BLD.shape[-1]
-        inside = _segments(hidden_BLD, token_type_ids, real_BL)
         dtype = self.dense.weight.dtype  # cosines and means are taken in float32, whatever the weights are in
         unit_BLD = F.normalize(words_BLD.float(), dim=-1)
         score_BL = self.score(hidden_BLD).squeeze(-1).float()
@@ -128,10 +131,17 @@ class RoFormerV2MatchPooler(RoFormerV2SegmentPooler):
     ) -> Tensor:
         if input_ids is None:
             raise InputError('pooling "matches" compares words by their ids: pass input_ids instead of inputs_embeds')
-        compared_BD = super().forward(hidden_BLD, words_BLD, input_ids, token_type_ids, real_BL)
-        weights_BL = self.salience[input_ids].float().exp()
-        common_BF = common_words(input_ids, weights_BL, *_segments(hidden_BLD, token_type_ids, real_BL))
+        inside = _segments(input_ids, token_type_ids, real_BL)
+        compared_BD = self.compared(hidden_BLD, words_BLD, inside)
+        common_BF = self._counts(input_ids, inside)
         return torch.cat([compared_BD, torch.tanh(self.common(common_BF.to(compared_BD.dtype)))], dim=-1)
+
+    def counts(self, input_ids: Tensor, token_type_ids: Tensor | None, real_BL: Tensor | None) -> Tensor:
+        """What the last numbers are made of, float32 [B, F] in the order of `common_words.FEATURES`."""
+        return self._counts(input_ids, _segments(input_ids, token_type_ids, real_BL))
+
+    def _counts(self, input_ids: Tensor, inside: list[Tensor]) -> Tensor:
+        return common_words(input_ids, self.salience[input_ids].float().exp(), *inside)
 
 
 POOLERS = {"first": RoFormerV2Pooler, "segments": RoFormerV2SegmentPooler, "matches": RoFormerV2MatchPooler}
@@ -153,13 +163,16 @@ def grow(weights: Mapping[str, Tensor], pooling: str) -> dict[str, Tensor]:
     return {**weights, head: F.pad(weights[head], (0, POOLERS[pooling].beside))}
 
 
-def _segments(hidden_BLD: Tensor, token_type_ids: Tensor | None, real_BL: Tensor | None) -> list[Tensor]:
-    """The real tokens of the first and of the second segment, boolean [B, L] each, the very first token left out."""
-    batch, length, _ = hidden_BLD.shape
+def _segments(tokens: Tensor, token_type_ids: Tensor | None, real_BL: Tensor | None) -> list[Tensor]:
+    """The real tokens of the first and of the second segment, boolean [B, L] each, the very first token left out.
+
+    tokens: anything [B, L, ...], for its shape and device.
+    """
+    batch, length = tokens.shape[:2]
     if token_type_ids is None:
-        token_type_ids = torch.zeros((batch, length), dtype=torch.long, device=hidden_BLD.device)
+        token_type_ids = torch.zeros((batch, length), dtype=torch.long, device=tokens.device)
     usable_BL = torch.ones_like(token_type_ids, dtype=torch.bool) if real_BL is None else real_BL
-    usable_BL = usable_BL & (torch.arange(length, device=hidden_BLD.device) > 0)
+    usable_BL = usable_BL & (torch.arange(length, device=tokens.device) > 0)
     return [usable_BL & (token_type_ids == number) for number in (0, 1)]
 
 
