@@ -18,8 +18,9 @@ from torch import Tensor
 
 from ironwok.errors import DataError, ModelError
 from ironwok.nbce.answerer import Answerer
-from ironwok.nbce.closer import look_closer
+from ironwok.nbce.closer import Closer, look_closer
 from ironwok.nbce.contexts import Part
+from ironwok.nbce.copying import asks_for_words, copy
 from ironwok.nbce.decode import Decoded, Step, steps_of, write
 from ironwok.nbce.doubts import jumps
 from ironwok.nbce.prefill import Prepared, prefill
@@ -42,12 +43,14 @@ from ironwok.text.tokenizer import encode_texts
 METHODS = {
     "routed": "NBCE, the choice leaning on the question's likelihood (ours)",
     "closer": "the same, the kept contexts read again two sentences at a time",
+    "copied": "the same two sentences, the answer chosen among their own words where a few words answer",
     "nbce": "NBCE as published: entropy, all rows to the end",
     "mean": "NBCE, mean of the contexts",
     "max": "NBCE, maximum of the contexts",
     "concatenated": "all contexts in one row, cut off at the model's window",
     "parallel": "Parallel Context Windows",
     "aware": "context-aware decoding over the concatenation, alpha 0.5",
+    "bm25copied": "the best context by BM25 alone, read two sentences at a time and copied from",
     "bm25": "retrieve then read: the best context by BM25 alone",
     "gold": "the context that holds the answer alone: what the model can do at most",
 }
@@ -124,6 +127,21 @@ def normalised(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", bare).split())
 
 
+_TOKEN = re.compile(r"[a-z0-9]+|[^\W_]")
+
+
+def f1(found: str, answers: Sequence[str]) -> float:
+    """The best F1 of the tokens with an accepted answer; every Chinese character is a token."""
+    tokens = Counter(_TOKEN.findall(normalised(found)))
+    best = 0.0
+    for answer in answers:
+        wanted = Counter(_TOKEN.findall(normalised(answer)))
+        common = sum((tokens & wanted).values())
+        if common:
+            best = max(best, 2 * common / (sum(tokens.values()) + sum(wanted.values())))
+    return best
+
+
 def answer_case(
     answerer: Answerer, case: Case, methods: Sequence[str], settings: Settings, *, without_gold: bool = False
 ) -> dict[str, Any]:
@@ -171,7 +189,7 @@ class _CaseRun:
         room = engine.limit - len(self.head) - len(self.question) - settings.max_tokens - 32 if engine.limit else None
         self.rows = [prompter.context(ids[:room], self.layout) for ids, _ in self.encoded]
         self.room = None if engine.limit is None else engine.limit - len(self.question) - settings.max_tokens
-        self.reading = Spent()
+        self.reading = self.looking = Spent()
         self._whole: tuple[Rows, Tensor, Spent] | None = None
 
     @cached_property
@@ -191,14 +209,32 @@ class _CaseRun:
         return prepared
 
     def answer(self, method: str) -> dict[str, Any]:
-        if method in ("routed", "closer", "nbce", "mean", "max", "parallel"):
+        if method in ("routed", "copied", "closer", "nbce", "mean", "max", "parallel"):
             _ = self.prepared  # read now, not on the clock of the method
+        if method in ("closer", "copied"):
+            _ = self.near
         start = Spent.now()
         reading, source = Spent(), None
         if method == "closer":
-            reading = self.reading
+            reading = self.reading + self.looking
             decoded, drawn, size = self.closer
             source = most_common(drawn)
+        elif method == "copied":
+            reading = self.reading + self.looking
+            decoded, drawn, size = self._closer(self._variant("routed")[0], self.parts, self.near, copies=True)
+            source = most_common(drawn)
+        elif method == "bm25copied":
+            source = best_by_bm25(self.case.question, self.case.contexts)
+            (one,) = prefill(
+                self.answerer.engine,
+                self.head,
+                [self.rows[source]],
+                [self.question],
+                self.settings,
+                chunk_tokens=self.answerer.chunk_tokens,
+            )
+            parts = [self.parts[source]]
+            decoded, _, size = self._closer(one, parts, self._look(one, parts), copies=True)
         elif method in ("routed", "nbce", "mean", "max"):
             reading = self.reading
             prepared, settings = self._variant(method)
@@ -214,6 +250,7 @@ class _CaseRun:
         found = {
             "text": decoded.text.strip(),
             "right": is_right(decoded.text, self.case.answers),
+            "f1": round(f1(decoded.text, self.case.answers), 3),
             "seconds": round(spent.wall, 3),
             "cpu_seconds": round(spent.cpu, 3),
             "megabytes": round(size / 2**20, 1),
@@ -226,7 +263,15 @@ class _CaseRun:
     @cached_property
     def closer(self) -> tuple[Decoded, list[int], int]:
         """The answer of `Answerer`, the contexts its tokens came from, the bytes at its widest."""
-        return self._closer(self._variant("routed")[0], self.parts)
+        return self._closer(self._variant("routed")[0], self.parts, self.near)
+
+    @cached_property
+    def near(self) -> Closer | None:
+        """The contexts that routing keeps, read again; what that took is ``looking``."""
+        start = Spent.now()
+        near = self._look(self._variant("routed")[0], self.parts)
+        self.looking = Spent.now().since(start)
+        return near
 
     @cached_property
     def parts(self) -> list[Part]:
@@ -235,21 +280,36 @@ class _CaseRun:
             for number, (text, (ids, _)) in enumerate(zip(self.case.contexts, self.encoded, strict=True))
         ]
 
-    def _closer(self, prepared: Prepared, parts: Sequence[Part]) -> tuple[Decoded, list[int], int]:
-        settings = replace(self.settings, closer=self.settings.closer or 2)
-        answerer = self.answerer
-        near = look_closer(
-            answerer.engine,
-            answerer.prompter,
+    def _look(self, prepared: Prepared, parts: Sequence[Part]) -> Closer | None:
+        return look_closer(
+            self.answerer.engine,
+            self.answerer.prompter,
             prepared,
             parts,
             self.question,
             self.layout,
-            settings,
-            chunk_tokens=answerer.chunk_tokens,
+            replace(self.settings, closer=self.settings.closer or 2),
+            chunk_tokens=self.answerer.chunk_tokens,
         )
-        ready = prepared if near is None else near.prepared
-        decoded = answerer.decode(ready, settings)
+
+    def _closer(
+        self, prepared: Prepared, parts: Sequence[Part], near: Closer | None, *, copies: bool = False
+    ) -> tuple[Decoded, list[int], int]:
+        answerer, settings = self.answerer, self.settings
+        ready, among = (prepared, parts) if near is None else (near.prepared, near.parts)
+        taken = None
+        if copies and asks_for_words(self.case.question):
+            taken = copy(
+                answerer.engine,
+                answerer.prompter,
+                ready,
+                among,
+                self.case.question,
+                self.question,
+                self.layout,
+                end=answerer.end,
+            )
+        decoded = answerer.decode(ready, settings) if taken is None else taken.decoded
         drawn = _drawn(decoded)
         followed = drawn if near is None else [near.parents[number] for number in drawn]
         return decoded, followed, max(prepared.rows.nbytes, ready.rows.nbytes)
@@ -265,7 +325,7 @@ class _CaseRun:
         if without_gold and len(self.rows) > 1:
             without = _kept(self.prepared.without(self.case.gold), self.settings)
             parts = [part for part in self.parts if part.context != self.case.gold]
-            record["jumps_without_gold"] = round(jumps(self._closer(without, parts)[1]), 3)
+            record["jumps_without_gold"] = round(jumps(self._closer(without, parts, self._look(without, parts))[1]), 3)
         return record
 
     def _variant(self, method: str) -> tuple[Prepared, Settings]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 from time import perf_counter, process_time
 from typing import Any
 
-from _long_context import Case, is_right, normalised
+from _long_context import Case, f1, is_right
 from _table import finish, show
 from ironwok.nbce.contexts import Context
 from ironwok.nbce.rivals import best_by_bm25
@@ -24,7 +22,6 @@ METHODS = {
     "extractive": "the reader of the package",
     "bm25": "the context, and in it the sentence, of the greatest BM25; its answer is the sentence",
 }
-_TOKEN = re.compile(r"[a-z0-9]+|[^\W_]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +34,6 @@ class Reading:
     seconds: float
     cpu_seconds: float
     answer: Answer | None = None
-
-
-def f1(found: str, answers: Sequence[str]) -> float:
-    """The best F1 of the tokens with an accepted answer; every Chinese character is a token."""
-    tokens = Counter(_TOKEN.findall(normalised(found)))
-    best = 0.0
-    for answer in answers:
-        wanted = Counter(_TOKEN.findall(normalised(answer)))
-        common = sum((tokens & wanted).values())
-        if common:
-            best = max(best, 2 * common / (sum(tokens.values()) + sum(wanted.values())))
-    return best
 
 
 def read_case(method: str, reader: ExtractiveReader, question: str, contexts: Sequence[str]) -> Reading:

@@ -6,18 +6,23 @@ FILE is JSON Lines (also .xz): {"question", "answers", "contexts", "gold"}, gold
 answer. A case is right if an accepted answer stands in the text, both normalised as SQuAD does. With --keep-in every
 case is written as it is done, and the same command goes on where it was stopped, also with other methods; --done shows
 what there is. Prints a table, one by what the answers are (numbers, names, other words), then one line of JSON.
+With --peak every method answers in a process of its own, and the table is the memory that each took at most.
 With --reader the extractive reader answers instead, beside BM25, and no language model is loaded.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import resource
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from _long_context import METHODS, answer_case, kind_of, load_cases
+from _long_context import METHODS, Case, answer_case, kind_of, load_cases
 from _table import finish, show
 from ironwok.errors import InputError, IronwokError
 from ironwok.files import LineLog
@@ -30,6 +35,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=Path, required=True, help="JSON Lines of cases")
     parser.add_argument("--model", default="smollm2", help="smollm2, a folder, or a hub id")
+    parser.add_argument("--peak", action="store_true", help="memory of a process for each method, nothing else")
+    parser.add_argument("--peak-of-this", action="store_true", help=argparse.SUPPRESS)  # what such a process is told
     parser.add_argument("--reader", action="store_true", help="the extractive reader and BM25, no language model")
     parser.add_argument("--limit", type=int, help="only the first N cases")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth case")
@@ -74,6 +81,8 @@ def run(options: argparse.Namespace) -> None:
         from _reader_qa import run as run_reader
 
         return run_reader(options, cases)
+    if options.peak:
+        return peaks(options, cases)
     settings = Settings(
         beta=options.beta,
         eta=options.eta,
@@ -92,6 +101,9 @@ def run(options: argparse.Namespace) -> None:
         "keep": options.keep,
         "closer": options.closer,
     }
+    if options.peak_of_this:
+        print(json.dumps(peak(options, cases, settings)))
+        return
     log, done = opened(options.keep_in, about)
     if options.done:
         cases = [case for case in cases if case.name in done]
@@ -115,6 +127,43 @@ def run(options: argparse.Namespace) -> None:
     if log is not None:
         log.close()
     report(options, [done[case.name] for case in cases], {case.name: kind_of(case.answers) for case in cases})
+
+
+def peaks(options: argparse.Namespace, cases: list[Case]) -> None:
+    """The greatest memory of a process that answers these cases in one way: what was taken has no way back."""
+    own = ["--cases", str(options.cases), "--model", options.model, "--dtype", options.dtype, "--peak-of-this"]
+    own += ["--max-tokens", str(options.max_tokens), "--every", str(options.every), "--skip", str(options.skip)]
+    own += [] if options.limit is None else ["--limit", str(options.limit)]
+    found: dict[str, float] = {}
+    for method in options.method:
+        command = [sys.executable, __file__, *own, "--method", method]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        found[method] = json.loads(done.stdout.splitlines()[-1])
+    show(
+        f"{len(cases)} cases of {options.cases.name}, {options.model}: memory of the process",
+        ["", "MB at most", ""],
+        [[method, f"{value:.0f}", METHODS[method]] for method, value in found.items()],
+        notes=["weights and libraries included"],
+    )
+    finish({"model": options.model, "cases": len(cases), "peak_megabytes": found})
+
+
+def peak(options: argparse.Namespace, cases: list[Case], settings: Settings) -> float:
+    """Megabytes of this process after one method answered the cases."""
+    answerer = Answerer(options.model, dtype=options.dtype)
+    (method,) = options.method
+    ours = {
+        "routed": {"closer": 0, "copy": False},
+        "closer": {"closer": settings.closer or 2, "copy": False},
+        "copied": {"closer": settings.closer or 2, "copy": True},
+    }
+    for case in cases:
+        if method in ours:  # as users call it: rows that are not kept are not held
+            answerer.ask(case.question, case.contexts, settings=replace(settings, **ours[method]))
+        else:
+            answer_case(answerer, case, [method], settings)
+    taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(taken / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 def absent(record: dict[str, Any] | None, methods: list[str]) -> list[str]:
@@ -169,6 +218,7 @@ def report(options: argparse.Namespace, records: list[dict[str, Any]], kinds: di
                 len(answered),
                 figure["right"],
                 f"{figure['accuracy']:.1f}",
+                None if figure["f1"] is None else f"{figure['f1']:.1f}",
                 None if source is None else f"{source:.1f}",
                 f"{figure['seconds']:.2f}",
                 f"{figure['cpu_seconds']:.2f}",
@@ -181,7 +231,7 @@ def report(options: argparse.Namespace, records: list[dict[str, Any]], kinds: di
     figures["routing"] = routing(signed) | {"cases": len(signed)} if signed else {}
     show(
         f"{len(records)} cases of {options.cases.name}, {options.model}",
-        ["", "cases", "right", "accuracy", "right source", "s a case", "CPU s", "KV MB", ""],
+        ["", "cases", "right", "accuracy", "F1", "right source", "s a case", "CPU s", "KV MB", ""],
         rows,
         notes=[
             *notes,
@@ -202,6 +252,8 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
         "right": right,
         "accuracy": round(100 * right / len(found), 1),
         "right_source": round(100 * mean(sourced), 1) if sourced else None,
+        # of the words, so that long answers have no advantage; files of before have none
+        "f1": round(100 * mean(one["f1"] for one in found), 1) if all("f1" in one for one in found) else None,
         "seconds": round(median(one["seconds"] for one in found), 2),
         "cpu_seconds": round(median(one["cpu_seconds"] for one in found), 2),
         "megabytes": max(one["megabytes"] for one in found),

@@ -6,6 +6,7 @@ import json
 import lzma
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiny_causal import make_model, make_tokenizer
@@ -90,6 +91,27 @@ def test_all_methods_answer_and_the_last_line_is_json(cases, folder, tmp_path, c
     monkeypatch.setattr(sys, "argv", arguments)
     assert long_context_qa.main() == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == figures
+
+
+def test_memory_is_that_of_a_process_for_each_method(cases, folder, capsys, monkeypatch):
+    import long_context_qa
+
+    arguments = ["qa", "--cases", str(cases), "--model", str(folder), "--max-tokens", "2"]
+    for method in ("copied", "gold"):
+        monkeypatch.setattr(sys, "argv", [*arguments, "--peak-of-this", "--method", method])
+        assert long_context_qa.main() == 0
+        assert float(capsys.readouterr().out) > 50
+    told = iter([100.5, 200.0])
+
+    def run(command, **_):
+        assert command[-2:] == ["--method", "copied"] or command[-2:] == ["--method", "nbce"]
+        return SimpleNamespace(stdout=f"{next(told)}\n")
+
+    monkeypatch.setattr(long_context_qa.subprocess, "run", run)
+    monkeypatch.setattr(sys, "argv", [*arguments, "--peak", "--method", "copied", "nbce"])
+    assert long_context_qa.main() == 0
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert figures["peak_megabytes"] == {"copied": 100.5, "nbce": 200.0}
 
 
 def test_answers_of_other_settings_are_not_mixed_in(cases, folder, tmp_path, capsys, monkeypatch):
