@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
 from collections.abc import Callable
@@ -18,6 +19,18 @@ from ironwok.errors import DamagedCheckpointError, OutputError
 _NAME = re.compile(r"step-(\d{9})")
 _LEFT_BEHIND = re.compile(r"\.step-\d{9}\.(building|old)")
 _STATE = "state.json"
+
+# what torch, safetensors and a state that lacks something raise for files that are not what was written
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    EOFError,
+    SafetensorError,
+    pickle.UnpicklingError,
+)
 
 
 def save_checkpoint(

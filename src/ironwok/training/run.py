@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -31,7 +30,7 @@ from ironwok.models.devices import pick_dtype
 from ironwok.models.loading import read_config
 from ironwok.models.poolers import RoFormerV2MatchPooler, grow
 from ironwok.models.task_heads import TaskHeads
-from ironwok.training.checkpoints import read_state, replace_folder, save_checkpoint
+from ironwok.training.checkpoints import UNREADABLE, read_state, replace_folder, save_checkpoint
 from ironwok.training.corpus import Store
 from ironwok.training.embeddings import cooccurrences, ppmi_svd
 from ironwok.training.evaluation import inputs_of
@@ -217,16 +216,7 @@ class Run:
             self.muon.load_state_dict(optimizers["muon"])
             self.adamw.load_state_dict(optimizers["adamw"])
             self.tokens = int(state["tokens"])
-        except (
-            CheckpointError,
-            OSError,
-            RuntimeError,
-            KeyError,
-            TypeError,
-            ValueError,
-            EOFError,
-            pickle.UnpicklingError,
-        ) as error:
+        except (CheckpointError, *UNREADABLE) as error:
             raise DamagedCheckpointError(f"{checkpoint}: cannot be read ({error})") from error
         self.step = self.saved_step = state["step"]
         # weights do not hold it, and an evaluation may come before the next step

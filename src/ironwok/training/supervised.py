@@ -6,7 +6,6 @@ What is learnt is the business of subclasses: batches, the loss, how the model i
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
 import time
 import warnings
@@ -19,7 +18,6 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -27,7 +25,7 @@ from ironwok.errors import CheckpointError, CheckpointWarning, DamagedCheckpoint
 from ironwok.files import replace_file, writing
 from ironwok.models.devices import pick_device, pick_dtype
 from ironwok.models.loading import quiet
-from ironwok.training.checkpoints import list_checkpoints, read_state, replace_folder, save_checkpoint
+from ironwok.training.checkpoints import UNREADABLE, list_checkpoints, read_state, replace_folder, save_checkpoint
 from ironwok.training.metrics import MetricsLog, truncate_metrics
 from ironwok.training.progress import Progress
 from ironwok.training.settings import RunSettings
@@ -201,16 +199,7 @@ class SupervisedRun(ABC):
             self.optimizer.load_state_dict(torch.load(checkpoint / "optimizer.pt", weights_only=True))
             self.epoch, self.number, self.best = state["epoch"], state["number"], state["best"]
             self.since_best = state["since_best"]
-        except (
-            OSError,
-            RuntimeError,
-            KeyError,
-            TypeError,
-            ValueError,
-            EOFError,
-            SafetensorError,
-            pickle.UnpicklingError,
-        ) as error:
+        except UNREADABLE as error:
             raise DamagedCheckpointError(f"{checkpoint}: cannot be read ({error})") from error
         self.step = self.saved_step = state["step"]
 
