@@ -1,13 +1,19 @@
-"""How every benchmark reports: a table for people, then one line of JSON, the last on stdout."""
+"""How benchmarks run and report: in a folder of work, a table for people, then one line of JSON, the last on stdout."""
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Mapping, Sequence
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from ironwok.errors import IronwokError
 
 # Wide enough for the widest table here: output that goes to a file must not be folded.
 _WIDTH = 160
@@ -29,3 +35,17 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, n
 def finish(figures: Mapping[str, Any]) -> None:
     """Print the figures as the one JSON line."""
     print(json.dumps(dict(figures), ensure_ascii=False), flush=True)
+
+
+def carry_out(run: Callable[[argparse.Namespace, Path], None], options: argparse.Namespace) -> int:
+    """Run in the folder ``options.work``, or in a temporary one where that is None.
+
+    Returns the exit code: 0, or 1 for an IronwokError, which is told on stderr in one line.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            run(options, options.work or Path(temporary))
+    except IronwokError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,9 +24,9 @@ from typing import Any
 import torch
 
 from _fewclue import SETTINGS, _rows, load_task
-from _table import finish, show
+from _table import carry_out, finish, show
 from ironwok.distill import distill
-from ironwok.errors import DataError, IronwokError
+from ironwok.errors import DataError
 from ironwok.students import load_student
 from ironwok.zero_shot import ZeroShotClassifier
 
@@ -48,17 +47,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--no-calibrate", action="store_true", help="as in `ironwok distill`")
     parser.add_argument("--work", type=Path, help="folder for labels and students (default: a temporary one)")
     return parser.parse_args()
-
-
-def main() -> int:
-    options = parse()
-    try:
-        with tempfile.TemporaryDirectory() as temporary:
-            run(options, options.work or Path(temporary))
-    except IronwokError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
 def run(options: argparse.Namespace, work: Path) -> None:
@@ -170,4 +158,4 @@ def share(answers: Sequence[str], truth: Sequence[str]) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(carry_out(run, parse()))

@@ -23,15 +23,14 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from _table import finish, show
-from ironwok.errors import DamagedCheckpointError
+from _table import carry_out, finish, show
+from ironwok.errors import DamagedCheckpointError, IronwokError
 from ironwok.training.checkpoints import list_checkpoints, read_state
 
 CHECKPOINT_EVERY, EVALUATE_EVERY = 3, 10
@@ -81,7 +80,7 @@ _LOOK_EVERY = 0.01  # seconds
 _PATIENCE = 1800.0  # seconds that a run may take
 
 
-class Failed(Exception):
+class KilledRunError(IronwokError):
     """What was promised of killed runs does not hold, or could not be looked at."""
 
 
@@ -113,19 +112,19 @@ class Attempt:
         return self._path.read_bytes().count(b"\n") >= 2
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Return when something holds, or the process has ended. Raises Failed after half an hour."""
+        """Return when something holds, or the process has ended. Raises KilledRunError after half an hour."""
         until = time.monotonic() + _PATIENCE
         while self.process.poll() is None and not condition():
             if time.monotonic() > until:
-                raise Failed(f"{self._path}: nothing has come for {_PATIENCE:.0f} s")
+                raise KilledRunError(f"nothing has come of the run for {_PATIENCE:.0f} s (see {self._path.name})")
             time.sleep(_LOOK_EVERY)
 
     def finished(self) -> None:
-        """Wait for the end. Raises Failed for any that is not a good one."""
+        """Wait for the end. Raises KilledRunError for any that is not a good one."""
         self.wait_until(lambda: False)
         if self.process.returncode:
             last = self._path.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
-            raise Failed(f"the run ended with {self.process.returncode}: {' '.join(last)} ({self._path})")
+            raise KilledRunError(f"the run ended with {self.process.returncode}: {' '.join(last)}")
 
 
 # -- what a kill left ------------------------------------------------------------------------------------------------
@@ -181,13 +180,13 @@ def phase_of(out: Path, before: set[tuple[str, int, int]], *, evaluate_every: in
 
 
 def look_after_kill(out: Path, before: set[tuple[str, int, int]], after: float) -> Killed:
-    """Raises Failed for a checkpoint that bears its name and is not whole."""
+    """Raises KilledRunError for a checkpoint that bears its name and is not whole."""
     checkpoints = list_checkpoints(out)
     for checkpoint in checkpoints:
         try:
             read_state(checkpoint)
         except DamagedCheckpointError as error:
-            raise Failed(f"a kill left half a checkpoint under its name: {error}") from error
+            raise KilledRunError(f"a kill left half a checkpoint under its name: {error}") from error
     lines, torn = figures(out)
     resumes = read_state(checkpoints[-1])["step"] if checkpoints else 0
     step = max((int(line["step"]) for line in lines), default=0)
@@ -255,7 +254,7 @@ def run_killed(
             attempt.wait_until(lambda moment=moment: time.monotonic() >= moment)
             attempt.process.kill()
             if attempt.process.wait() != (-signal.SIGKILL if os.name == "posix" else 1):
-                raise Failed(
+                raise KilledRunError(
                     f"the run had ended ({attempt.process.returncode}) before kill {number + 1} of {kills}, after "
                     f"{after:.1f} s: try another --seed, or more --steps"
                 )
@@ -270,7 +269,7 @@ def run(options: argparse.Namespace, work: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
     for name in ("whole", "killed"):
         if (work / name).exists():
-            raise Failed(f"{work / name} is there already: name another --work")
+            raise KilledRunError(f"{work / name} is there already: name another --work")
     text = options.text.resolve()
     recipe = RECIPE.format(
         steps=options.steps,
@@ -293,7 +292,7 @@ def run(options: argparse.Namespace, work: Path) -> None:
     apart = differences(work / "whole", work / "killed")
     report(options, done, apart, lines=len(figures(work / "whole")[0]))
     if apart:
-        raise Failed(f"{len(apart)} differences from the run that nobody killed: {'; '.join(apart[:3])}")
+        raise KilledRunError(f"{len(apart)} differences from the run that nobody killed: {'; '.join(apart[:3])}")
 
 
 def report(options: argparse.Namespace, done: Sequence[Killed], apart: Sequence[str], *, lines: int) -> None:
@@ -339,16 +338,5 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def main() -> int:
-    options = parse()
-    try:
-        with tempfile.TemporaryDirectory() as temporary:
-            run(options, options.work or Path(temporary))
-    except Failed as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(carry_out(run, parse()))

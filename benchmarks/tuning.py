@@ -15,7 +15,6 @@ import argparse
 import json
 import random
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,8 +23,8 @@ from typing import Any
 
 import torch
 
-from _table import finish, show
-from ironwok.errors import DataError, DataWarning, IronwokError
+from _table import carry_out, finish, show
+from ironwok.errors import DataError, DataWarning
 from ironwok.models import resolve_model
 from ironwok.training.files import read_records
 from ironwok.training.progress import Silent
@@ -124,17 +123,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="as in `ironwok train`")
     parser.add_argument("--work", type=Path, help="folder of the runs (default: a temporary one)")
     return parser.parse_args()
-
-
-def main() -> int:
-    options = parse()
-    try:
-        with tempfile.TemporaryDirectory() as temporary:
-            run(options, options.work or Path(temporary))
-    except IronwokError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
 def run(options: argparse.Namespace, work: Path) -> None:
@@ -260,4 +248,4 @@ def random_weights(model: str, folder: Path, seed: int) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(carry_out(run, parse()))

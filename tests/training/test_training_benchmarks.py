@@ -117,7 +117,7 @@ def test_half_a_checkpoint_under_its_name_is_a_failure(benchmark_of, tmp_path):
     found = kills.look_after_kill(out, kills.traces(out), 1.5)
     assert (found.after, found.torn, found.step, found.resumes) == (1.5, True, 4, 3)
     os.truncate(folder / "weights", 2)
-    with pytest.raises(kills.Failed, match=r"half a checkpoint under its name: .*weights is damaged"):
+    with pytest.raises(kills.KilledRunError, match=r"half a checkpoint under its name: .*weights is damaged"):
         kills.look_after_kill(out, set(), 1.5)
 
 
