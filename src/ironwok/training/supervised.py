@@ -62,11 +62,23 @@ class BatchSource(Protocol):
     def batch(self, epoch: int, number: int) -> Any: ...
 
 
-class SupervisedRun(ABC):
-    """A run in this process. ``start`` or ``restore``, then ``train``.
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What a run is given besides what it learns, and from what.
 
-    identity: all that shapes the numbers, as plain JSON; a resumed run must agree in it.
+    out: folder of the run. identity: all that shapes the numbers, as plain JSON; a resumed run must agree in it.
+    device: picked where it is None. clock: seconds.
     """
+
+    out: Path
+    identity: dict[str, Any]
+    progress: Progress
+    device: str | None = None
+    clock: Callable[[], float] = time.monotonic
+
+
+class SupervisedRun(ABC):
+    """A run in this process. ``start`` or ``restore``, then ``train``."""
 
     # what of the identity says which things are told apart; a change there is a SchemaChangedError of its own words
     schema_key: ClassVar[str] = "schema"
@@ -78,17 +90,13 @@ class SupervisedRun(ABC):
         tokenizer: Any,
         batches: BatchSource,
         settings: RunSettings,
-        *,
-        out: Path,
-        identity: dict[str, Any],
-        progress: Progress,
-        device: str | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        context: RunContext,
     ) -> None:
-        self.device = pick_device(device)
+        self.device = pick_device(context.device)
         self.model: Any = model.to(self.device)
         self.tokenizer, self.batches, self.settings = tokenizer, batches, settings
-        self.out, self.identity, self.progress, self.clock = out, identity, progress, clock
+        self.out, self.identity = context.out, context.identity
+        self.progress, self.clock = context.progress, context.clock
         self.steps = max(round(settings.epochs * batches.count()), settings.min_steps, 1)
         self.every = settings.evaluate_every or max(self.steps // max(round(settings.evaluations), 1), 1)
         self.bf16 = settings.precision == "bf16" or (

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +18,7 @@ from ironwok.training.extraction.judge import judge, rank
 from ironwok.training.extraction.settings import TrainSettings
 from ironwok.training.extraction.thresholds import choose_thresholds
 from ironwok.training.metrics import MetricsLog
-from ironwok.training.progress import Progress
-from ironwok.training.supervised import SupervisedRun
+from ironwok.training.supervised import RunContext, SupervisedRun
 
 
 class ExtractionRun(SupervisedRun):
@@ -37,24 +33,9 @@ class ExtractionRun(SupervisedRun):
         corpus: Corpus,
         batches: Batches,
         settings: TrainSettings,
-        *,
-        out: Path,
-        identity: dict[str, Any],
-        progress: Progress,
-        device: str | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        context: RunContext,
     ) -> None:
-        super().__init__(
-            model,
-            tokenizer,
-            batches,
-            settings,
-            out=out,
-            identity=identity,
-            progress=progress,
-            device=device,
-            clock=clock,
-        )
+        super().__init__(model, tokenizer, batches, settings, context)
         self.corpus = corpus
 
     def in_encoder(self, name: str) -> bool:

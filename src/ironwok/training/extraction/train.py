@@ -36,7 +36,7 @@ from ironwok.training.extraction.run import ExtractionRun
 from ironwok.training.extraction.settings import TrainSettings
 from ironwok.training.extraction.swapping import swapped_copies
 from ironwok.training.progress import Progress, Silent
-from ironwok.training.supervised import TrainResult, carry_out, open_run
+from ironwok.training.supervised import RunContext, TrainResult, carry_out, open_run
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -105,10 +105,7 @@ def train_extraction(
         corpus,
         _batches(corpus, tokenizer, settings, max_tokens=network.config.max_tokens, progress=progress),
         settings,
-        out=out,
-        identity=identity,
-        progress=progress,
-        device=device,
+        RunContext(out, identity, progress, device),
     )
     result = carry_out(run, resume=resume)
     draw_where_wanted(out, f"ironwok train {task}", curves)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +19,7 @@ from ironwok.students.tuned.examples import ReadingExample
 from ironwok.students.tuned.models import KIND
 from ironwok.students.tuned.network import Network
 from ironwok.students.tuned.rows import Encoded
-from ironwok.training.progress import Progress
-from ironwok.training.supervised import SupervisedRun
+from ironwok.training.supervised import RunContext, SupervisedRun
 from ironwok.training.tuning.data import Corpus
 from ironwok.training.tuning.examples import Batch, Batches, right_answers
 from ironwok.training.tuning.judge import judge_classes, judge_marks, rank
@@ -45,26 +43,14 @@ class TuningRun(SupervisedRun):
         corpus: Corpus,
         batches: Batches,
         settings: TuneSettings,
+        context: RunContext,
         *,
         fresh: Sequence[str],
         dev: Encoded,
         longest_answer: int,
-        out: Path,
-        identity: dict[str, Any],
-        progress: Progress,
-        device: str | None = None,
     ) -> None:
         self.fresh = frozenset(fresh)
-        super().__init__(
-            network.model,
-            network.scorer.tokenizer,
-            batches,
-            settings,
-            out=out,
-            identity=identity,
-            progress=progress,
-            device=device,
-        )
+        super().__init__(network.model, network.scorer.tokenizer, batches, settings, context)
         self.network, self.corpus, self.dev, self.longest_answer = network, corpus, dev, longest_answer
 
     def in_encoder(self, name: str) -> bool:

@@ -33,7 +33,7 @@ from ironwok.students.tuned.network import Network
 from ironwok.students.tuned.rows import Encoded
 from ironwok.training.extraction.curves import check_matplotlib, draw_where_wanted
 from ironwok.training.progress import Progress, Silent
-from ironwok.training.supervised import TrainResult, carry_out, open_run
+from ironwok.training.supervised import RunContext, TrainResult, carry_out, open_run
 from ironwok.training.tuning.data import Corpus, Problem, read_corpus
 from ironwok.training.tuning.examples import Batches, right_answers, right_places
 from ironwok.training.tuning.run import TuningRun
@@ -86,23 +86,15 @@ def train_tuned(
     )
     torch.manual_seed(settings.seed)
     network, fresh = make_network(task, model, labels=corpus.labels, settings=settings)
-    run = _prepare(
-        corpus,
-        network,
-        fresh,
-        settings,
-        out=out,
-        identity={
-            "task": task,
-            "labels": list(corpus.labels),
-            "model": model,
-            "fields": dict(fields or {}),
-            "settings": settings.to_dict(),
-            "data": corpus.digest,
-        },
-        progress=progress,
-        device=device,
-    )
+    identity = {
+        "task": task,
+        "labels": list(corpus.labels),
+        "model": model,
+        "fields": dict(fields or {}),
+        "settings": settings.to_dict(),
+        "data": corpus.digest,
+    }
+    run = _prepare(corpus, network, fresh, settings, RunContext(out, identity, progress, device))
     for note in corpus.notes:
         on_note(note)
     result = carry_out(run, resume=resume)
@@ -182,13 +174,9 @@ def _prepare(
     network: Network,
     fresh: list[str],
     settings: TuneSettings,
-    *,
-    out: Path,
-    identity: dict[str, Any],
-    progress: Progress,
-    device: str | None,
+    context: RunContext,
 ) -> TuningRun:
-    total = len(corpus.train) + len(corpus.dev)
+    progress, total = context.progress, len(corpus.train) + len(corpus.dev)
     encoded = network.encode(
         corpus.train,
         most_windows=settings.train_windows,
@@ -213,19 +201,7 @@ def _prepare(
         batch_size=settings.batch_size,
         seed=settings.seed,
     )
-    return TuningRun(
-        network,
-        corpus,
-        batches,
-        settings,
-        fresh=fresh,
-        dev=dev,
-        longest_answer=longest,
-        out=out,
-        identity=identity,
-        progress=progress,
-        device=device,
-    )
+    return TuningRun(network, corpus, batches, settings, context, fresh=fresh, dev=dev, longest_answer=longest)
 
 
 def _long(task: str, count: int, limit: int, windows: int) -> str:
