@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from single_thread import on_one_thread
+
 # The same examples on every run and machine, and no verdict by the clock: a red run is then about the change that it
 # judges. HYPOTHESIS_PROFILE=explore draws new examples instead.
 settings.register_profile(
@@ -34,13 +36,9 @@ def tiny_encoder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def event_run(tiny_encoder, tmp_path_factory) -> Path:
     """The folder of a finished run whose model knows the events of the samples by heart."""
-    import torch
-
     from extraction_samples import train_tiny
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("events")
-    assert train_tiny(folder, "events", tiny_encoder).metrics["event_f1"] == 1.0
-    torch.set_num_threads(before)
+    with on_one_thread():
+        assert train_tiny(folder, "events", tiny_encoder).metrics["event_f1"] == 1.0
     return folder / "run"

@@ -5,21 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from tiny_corpus import TOKENIZER, write_corpus
 
 from ironwok.text.tokenizer import load_tokenizer
 from ironwok.training.corpus import Store, build_store
 from ironwok.training.files import Source
+from single_thread import on_one_thread
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Sums in one order, and no tug of war on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with on_one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from crashing import Crash, CrashAfter, kill_at_first_checkpoint
 from extraction_samples import EVENTS, OF_TASK, SCHEMA, quick_settings, train_tiny, write_jsonl
 from ironwok.errors import (
     CheckpointError,
@@ -73,21 +72,6 @@ def test_events_are_learnt_and_everything_is_written(event_run: Path) -> None:
 # -- resuming
 
 
-class _Kill(Silent):
-    """Ends the run as a crash would, right after a step."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-
-    def stepped(self, step: int, *, total: int, tokens_per_second: float, metrics: dict[str, float]) -> None:
-        if step == self.at:
-            raise _Crash
-
-
-class _Crash(Exception):
-    pass
-
-
 def _train(folder: Path, encoder: Path, *, resume: bool = False, progress=None, **changes: object):
     file = write_jsonl(folder.parent / "samples.jsonl", EVENTS)
     return train_extraction(
@@ -114,8 +98,8 @@ def test_a_run_that_died_continues_to_the_same_numbers(
 ) -> None:
     monkeypatch.setattr(run_module, "_SAVE_EVERY", 0.0)
     _train(tmp_path / "whole", tiny_encoder)
-    with pytest.raises(_Crash):
-        _train(tmp_path / "torn", tiny_encoder, progress=_Kill(at))
+    with pytest.raises(Crash):
+        _train(tmp_path / "torn", tiny_encoder, progress=CrashAfter(at))
     result = _train(tmp_path / "torn", tiny_encoder, resume=True)
     assert result.finished
     assert _figures(tmp_path / "torn") == _figures(tmp_path / "whole")
@@ -126,32 +110,15 @@ def test_a_run_that_died_continues_to_the_same_numbers(
     assert _train(tmp_path / "torn", tiny_encoder, resume=True).metrics == result.metrics
 
 
-_SCRIPT = """
-import sys, torch
-sys.path.insert(0, {tests!r})
-torch.set_num_threads(1)
-from pathlib import Path
-from ironwok.training import supervised
-supervised._SAVE_EVERY = 0.0
-from test_extraction_training import _train
-_train(Path({out!r}), Path({encoder!r}), resume=True)
-"""
-
-
 def test_a_run_killed_by_the_system_continues_to_the_same_numbers(
     tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = Path(__file__).parent
-    out = tmp_path / "killed"
-    script = _SCRIPT.format(tests=f"{here.parent}", out=str(out), encoder=str(tiny_encoder))
-    script = script.replace("sys.path.insert(0,", f"sys.path.insert(0, {str(here)!r}); sys.path.insert(0,")
-    process = subprocess.Popen([sys.executable, "-c", script])
-    deadline = time.monotonic() + 240
-    while not list(out.glob("step-*")) and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert list(out.glob("step-*")), "it was killed at work"
+    here, out = Path(__file__).parent, tmp_path / "killed"
+    statements = (
+        "from test_extraction_training import _train\n"
+        f"_train(Path({str(out)!r}), Path({str(tiny_encoder)!r}), resume=True)"
+    )
+    kill_at_first_checkpoint(out, statements, folders=[here, here.parent])
     monkeypatch.setattr(run_module, "_SAVE_EVERY", 1e9)
     _train(out, tiny_encoder, resume=True)
     _train(tmp_path / "whole", tiny_encoder)
@@ -162,8 +129,8 @@ def test_a_damaged_checkpoint_is_passed_over(
     tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_module, "_SAVE_EVERY", 0.0)
-    with pytest.raises(_Crash):
-        _train(tmp_path / "run", tiny_encoder, progress=_Kill(5))
+    with pytest.raises(Crash):
+        _train(tmp_path / "run", tiny_encoder, progress=CrashAfter(5))
     (checkpoint,) = (tmp_path / "run").glob("step-*")
     (checkpoint / "run.safetensors").write_bytes(b"x")
     with pytest.warns(CheckpointWarning, match="from the beginning instead"):
@@ -172,8 +139,8 @@ def test_a_damaged_checkpoint_is_passed_over(
 
 def test_another_run_is_not_gone_on_with(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "_SAVE_EVERY", 0.0)
-    with pytest.raises(_Crash):
-        _train(tmp_path / "run", tiny_encoder, progress=_Kill(3))
+    with pytest.raises(Crash):
+        _train(tmp_path / "run", tiny_encoder, progress=CrashAfter(3))
     with pytest.raises(OutputError, match="--resume"):
         _train(tmp_path / "run", tiny_encoder)
     with pytest.raises(CheckpointError, match="settings was"):
@@ -299,14 +266,14 @@ def test_a_teacher_as_a_model_and_as_its_outputs(event_run: Path, tiny_encoder: 
     assert alone.metrics["event_f1"] < 0.8
     told = (tmp_path / "student" / "teacher.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["text"] for line in told] == [text.text for text in EVENTS[1:]]
-    with pytest.raises(_Crash):
+    with pytest.raises(Crash):
         train_extraction(
             "events",
             **common,
             out=tmp_path / "again",
             teacher=tmp_path / "student" / "teacher.jsonl",
             settings=quick_settings(),
-            progress=_Kill(2),
+            progress=CrashAfter(2),
         )
 
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from tuning_samples import MONEY, SPORT, quick_settings, records, train_tiny, write
 
+from crashing import Crash, CrashAfter, kill_at_first_checkpoint
 from ironwok.cli import main
 from ironwok.errors import (
     CheckpointError,
@@ -29,7 +26,6 @@ from ironwok.errors import (
 from ironwok.models import load_model
 from ironwok.students import PairClassifier, TunedClassifier, load_classifier, load_student, load_tuned
 from ironwok.training import supervised
-from ironwok.training.progress import Silent
 from ironwok.training.tuning.settings import TuneSettings, load_settings
 from ironwok.training.tuning.train import make_network, train_tuned
 
@@ -196,21 +192,6 @@ def test_a_trained_reader_answers_from_files(tuned_runs, tmp_path, english, caps
 # -- resuming
 
 
-class _Kill(Silent):
-    """Ends the run as a crash would, right after a step."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-
-    def stepped(self, step: int, *, total: int, tokens_per_second: float, metrics: dict[str, float]) -> None:
-        if step == self.at:
-            raise _Crash
-
-
-class _Crash(Exception):
-    pass
-
-
 def _train(folder: Path, encoder: Path, **options):
     """Dropout and two epochs: both must come out the same."""
     return train_tiny(
@@ -222,32 +203,16 @@ def _figures(folder: Path) -> list[str]:
     return (folder / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
 
 
-_SCRIPT = """
-import sys, torch
-sys.path.insert(0, {here!r})
-torch.set_num_threads(1)
-from pathlib import Path
-from ironwok.training import supervised
-supervised._SAVE_EVERY = 0.0
-from test_tuning import _train
-_train(Path({folder!r}), Path({encoder!r}), resume=True)
-"""
-
-
 def test_a_killed_run_continues_to_the_same_numbers(small_encoder, tmp_path, monkeypatch):
     """Once killed by the system while it works, once more by a crash right behind a step."""
-    killed = tmp_path / "killed"
-    script = _SCRIPT.format(here=str(Path(__file__).parent), folder=str(killed), encoder=str(small_encoder))
-    process = subprocess.Popen([sys.executable, "-c", script])
-    deadline = time.monotonic() + 240
-    while not list(killed.glob("run/step-*")) and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert list(killed.glob("run/step-*")), "it was killed at work"
+    here, killed = Path(__file__).parent, tmp_path / "killed"
+    statements = (
+        f"from test_tuning import _train\n_train(Path({str(killed)!r}), Path({str(small_encoder)!r}), resume=True)"
+    )
+    kill_at_first_checkpoint(killed / "run", statements, folders=[here, here.parent])
     monkeypatch.setattr(supervised, "_SAVE_EVERY", 0.0)
-    with pytest.raises(_Crash):
-        _train(killed, small_encoder, resume=True, progress=_Kill(8))
+    with pytest.raises(Crash):
+        _train(killed, small_encoder, resume=True, progress=CrashAfter(8))
     result = _train(killed, small_encoder, resume=True)
     whole = tmp_path / "whole"
     assert _train(whole, small_encoder).metrics == result.metrics
@@ -259,8 +224,8 @@ def test_a_killed_run_continues_to_the_same_numbers(small_encoder, tmp_path, mon
 
 def test_another_run_is_not_gone_on_with(small_encoder, tmp_path, monkeypatch):
     monkeypatch.setattr(supervised, "_SAVE_EVERY", 0.0)
-    with pytest.raises(_Crash):
-        _train(tmp_path, small_encoder, progress=_Kill(2))
+    with pytest.raises(Crash):
+        _train(tmp_path, small_encoder, progress=CrashAfter(2))
     with pytest.raises(OutputError, match="--resume"):
         _train(tmp_path, small_encoder)
     with pytest.raises(CheckpointError, match="settings was"):
