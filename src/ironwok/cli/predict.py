@@ -67,7 +67,8 @@ def predict(
     import warnings
 
     from ironwok.cli.console import say
-    from ironwok.cli.tuning import named_fields, scores_of, teller
+    from ironwok.cli.training_report import teller
+    from ironwok.cli.tuning import named_fields, scores_of
     from ironwok.errors import IronwokWarning, OutputError
     from ironwok.files import json_line, replace_file
     from ironwok.progress import progress_bar

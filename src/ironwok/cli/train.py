@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,9 +13,6 @@ from ironwok.cli.options import Device
 if TYPE_CHECKING:
     from ironwok.events.formats import Problem
     from ironwok.training.supervised import TrainResult
-
-# problems that are printed one by one; all of them are counted
-_MOST_SHOWN = 10
 
 
 def about() -> str:
@@ -206,6 +203,7 @@ def train(
     from ironwok.cli import EXIT_INTERRUPTED
     from ironwok.cli.console import say
     from ironwok.cli.extraction_watch import ExtractionWatch
+    from ironwok.cli.training_report import report_run, teller
     from ironwok.events.classes import TASKS
     from ironwok.students.tuned.examples import TASKS as TUNED
     from ironwok.training.extraction.settings import load_settings
@@ -246,7 +244,13 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
-    problems: list[Problem] = []
+    tell = teller()
+
+    def tell_lost(problem: Problem) -> None:
+        # the other problems cost no annotation
+        if problem.outcome == "lost":
+            tell(problem)
+
     with ExtractionWatch(f"train {task}", task) as watch:
         result = train_extraction(
             task,
@@ -262,10 +266,10 @@ def train(
             resume=resume,
             curves=curves,
             device=device,
-            on_problem=_telling(problems, say),
+            on_problem=tell_lost,
             progress=watch,
         )
-    _report(result, task, out, say)
+    report_run(result, out, _figures(result, task))
     if not result.finished:
         raise typer.Exit(EXIT_INTERRUPTED)
 
@@ -277,41 +281,8 @@ def _refuse(task: str, **options: object) -> None:
             raise typer.BadParameter(t(en=f"--{name} is not for {task}", zh=f"{task} 没有 --{name} 这个选项"))
 
 
-def _telling(problems: list[Problem], say: Any) -> Any:
-    """Print the first problems with the data that cost annotations; the run's own warning counts all."""
-
-    def tell(problem: Problem) -> None:
-        if problem.outcome != "lost":
-            return
-        problems.append(problem)
-        if len(problems) <= _MOST_SHOWN:
-            say(t(en=f"left out: {problem}", zh=f"未采用：{problem}"), style="yellow")
-
-    return tell
-
-
-def _report(result: TrainResult, task: str, out: Path, say: Any) -> None:
-    from rich.text import Text
-
-    from ironwok.cli.console import out as stdout
+def _figures(result: TrainResult, task: str) -> str:
+    """What the best model was chosen by."""
     from ironwok.training.extraction.judge import DECIDING
 
-    step, best = result.step, result.best_step
-    if not result.finished:
-        say(
-            t(
-                en=f"Stopped after {step} steps; {out} holds everything. The same command with --resume continues.",
-                zh=f"已在第 {step} 步停下，进度保存在 {out}。同样的命令加上 --resume 可继续。",
-            ),
-            style="yellow",
-        )
-        return
-    names = DECIDING[task]
-    figures = ", ".join(f"{name.replace('_', ' ')} {result.metrics.get(name, 0.0):.3f}" for name in names)
-    say(
-        t(
-            en=f"Finished after {step} steps; the best model is of step {best}: {figures}. It is in:",
-            zh=f"完成：{step} 步，最佳模型在第 {best} 步（{figures}），位于：",
-        )
-    )
-    stdout().print(Text(str(result.folder)), soft_wrap=True)
+    return ", ".join(f"{name.replace('_', ' ')} {result.metrics.get(name, 0.0):.3f}" for name in DECIDING[task])

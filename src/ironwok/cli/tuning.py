@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.text import Text
 
 from ironwok.cli.language import t
+from ironwok.cli.training_report import report_run, teller
 from ironwok.cli.training_watch import TrainingWatch
 
-if TYPE_CHECKING:
-    from ironwok.training.supervised import TrainResult
-    from ironwok.training.tuning.data import Problem
-
-# problems that are printed one by one; all of them are counted
-_MOST_SHOWN = 10
 _SHOWN = ("accuracy", "macro_f1", "f1", "exact")
 
 
@@ -94,48 +88,9 @@ def train_labelled(
             on_note=lambda note: say(t(en=f"note: {note}", zh=f"注意：{note}"), style="yellow"),
             progress=watch,
         )
-    _report(result, task, out)
+    report_run(result, out, scores_of(result.metrics))
     if not result.finished:
         raise typer.Exit(EXIT_INTERRUPTED)
-
-
-def teller() -> Any:
-    """Prints the first records that are left out; a warning counts all of them."""
-    from ironwok.cli.console import say
-
-    count = 0
-
-    def tell(problem: Problem) -> None:
-        nonlocal count
-        count += 1
-        if count <= _MOST_SHOWN:
-            say(t(en=f"left out: {problem}", zh=f"未采用：{problem}"), style="yellow")
-
-    return tell
-
-
-def _report(result: TrainResult, task: str, out: Path) -> None:
-    from ironwok.cli.console import out as stdout
-    from ironwok.cli.console import say
-
-    step, best = result.step, result.best_step
-    if not result.finished:
-        say(
-            t(
-                en=f"Stopped after {step} steps; {out} holds everything. The same command with --resume continues.",
-                zh=f"已在第 {step} 步停下，进度保存在 {out}。同样的命令加上 --resume 可继续。",
-            ),
-            style="yellow",
-        )
-        return
-    scores = scores_of(result.metrics)
-    say(
-        t(
-            en=f"Finished after {step} steps; the best model is of step {best}: {scores}. It is in:",
-            zh=f"完成：{step} 步，最佳模型在第 {best} 步（{scores}），位于：",
-        )
-    )
-    stdout().print(Text(str(result.folder)), soft_wrap=True)
     command = "classify" if task == "classify" else "predict"
     say(
         t(
