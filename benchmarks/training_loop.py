@@ -120,17 +120,20 @@ def peak_memory() -> int:
     return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
-def recipe_of(text: Path, *, steps: int, small: bool, precision: str) -> PretrainRecipe:
+def recipe_of(options: argparse.Namespace) -> PretrainRecipe:
     """The recipe of the shipped weights, cut to some steps on one text: its schedule is passed through as a whole."""
+    steps = options.steps
     recipe = load_recipe(RECIPE).model_dump()
-    recipe["sources"] = [{"name": "text", "files": [text.name], "weight": 1.0}]
-    recipe |= {"precision": precision, "checkpoint_every": steps, "held_out": 0.05}
+    recipe["sources"] = [{"name": "text", "files": [options.text.name], "weight": 1.0}]
+    recipe |= {"precision": options.precision, "checkpoint_every": steps, "held_out": 0.05}
     recipe["embeddings"] |= {"tokens": 0}
     recipe["evaluation"] |= {"every": steps, "pairs": 16}
     recipe["optimizer"] |= {"steps": steps, "warmup_steps": steps // 4, "alpha_warmup_steps": steps // 2}
-    if small:
+    if options.small:
         recipe["model"] |= SMALL
         recipe["optimizer"] |= {"tokens_per_batch": SMALL_TOKENS}
+    if options.batch_tokens:
+        recipe["optimizer"] |= {"tokens_per_batch": options.batch_tokens}
     return PretrainRecipe.model_validate(recipe)
 
 
@@ -303,6 +306,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0, help="of Trainer's data loader (default: 0)")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="as recipes have it")
+    parser.add_argument("--batch-tokens", type=int, default=0, help="padding counted; 0 for the recipe's own (6,144)")
     parser.add_argument("--small", action="store_true", help="a smaller model in smaller batches, to try this out")
     parser.add_argument("--seed", type=int, default=0, help="of the order")
     parser.add_argument(
@@ -319,20 +323,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def measure_here(options: argparse.Namespace, work: Path) -> Measured:
     torch.set_num_threads(options.threads)
-    text = options.text.resolve()
-    recipe = recipe_of(text, steps=options.steps, small=options.small, precision=options.precision)
+    recipe = recipe_of(options)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory(dir=work) as own:
         warnings.simplefilter("ignore", DataWarning)  # kinds of pairs that the text does not have
         return LOOPS[options.only](
-            recipe, text.parent, Path(own), store=work / "store", warmup=options.warmup, workers=options.workers
+            recipe, options.text.parent, Path(own), store=work / "store", warmup=options.warmup, workers=options.workers
         )
 
 
 def measure_apart(name: str, options: argparse.Namespace, work: Path) -> Measured:
     """In a process of its own."""
     command = [sys.executable, __file__, "--only", name, "--work", str(work), "--text", str(options.text)]
-    for key in ("steps", "warmup", "threads", "workers", "precision"):
-        command += [f"--{key}", str(getattr(options, key))]
+    for key in ("steps", "warmup", "threads", "workers", "precision", "batch_tokens"):
+        command += [f"--{key.replace('_', '-')}", str(getattr(options, key))]
     command += ["--small"] if options.small else []
     # Both would take a graphics card, and this measures the memory of the processor.
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": str(options.threads)}
@@ -346,9 +349,8 @@ def run(options: argparse.Namespace, work: Path) -> None:
     if options.only:
         print(json.dumps(asdict(measure_here(options, work))), flush=True)
         return
-    text = options.text.resolve()
-    recipe = recipe_of(text, steps=options.steps, small=options.small, precision=options.precision)
-    sources = find_sources(recipe, text.parent)
+    recipe = recipe_of(options)
+    sources = find_sources(recipe, options.text.parent)
     # before the first run, which would else be the one that tokenizes
     tokenizer = make_tokenizer(recipe, sources, work, progress=Silent())
     build_store(sources, work / "store", tokenizer=tokenizer, held_out=recipe.held_out)
