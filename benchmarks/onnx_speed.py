@@ -20,7 +20,13 @@ import torch
 
 from _table import finish, show
 from ironwok.models import load_model
-from ironwok.models.onnx import INPUTS, OnnxNextSentence, _rows, export_next_sentence
+from ironwok.models.onnx import (
+    OnnxNextSentence,
+    export_next_sentence,
+    median_ratio,
+    random_inputs,
+    time_in_turns,
+)
 
 
 def parse() -> argparse.Namespace:
@@ -46,18 +52,11 @@ def main() -> None:
     rows, line = [], {}
     clock = time.process_time if options.threads == 1 else time.perf_counter
     for shape in options.shapes:
-        inputs = dict(zip(INPUTS, _rows(model, *map(int, shape.split("x")), seed=0), strict=True))
-        seconds: dict[str, list[float]] = {name: [] for name in ways}
-        for number in range(-2, options.rounds):
-            for name, way in ways.items():
-                began = clock()
-                with torch.inference_mode():
-                    way(**inputs)
-                if number >= 0:
-                    seconds[name].append(clock() - began)
+        inputs = random_inputs(model, *map(int, shape.split("x")), seed=0)
+        seconds = time_in_turns(ways, inputs, rounds=options.rounds, clock=clock)
         line[shape] = {}
         for name, own in seconds.items():
-            ratio = statistics.median(a / b for a, b in zip(seconds["torch float32"], own, strict=True))
+            ratio = median_ratio(seconds["torch float32"], own)
             milliseconds = 1000 * statistics.median(own)
             rows.append([f"{shape} {name}", f"{milliseconds:.1f}", f"{ratio:.2f}×"])
             line[shape][name] = {"ms": round(milliseconds, 2), "ratio": round(ratio, 3)}

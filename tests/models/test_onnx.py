@@ -118,6 +118,16 @@ def test_speed_is_compared(model, exported):
     assert min(timing.torch, timing.onnx, timing.ratio) > 0
 
 
+def test_turns_are_timed_after_a_warm_up():
+    called = []
+    moments = iter(range(100))
+    ways = {"one": lambda **inputs: called.append(("one", *inputs)), "two": lambda **inputs: called.append(("two",))}
+    seconds = onnx_module.time_in_turns(ways, {"input_ids": torch.ones(1)}, rounds=3, clock=lambda: next(moments))
+    assert called == [("one", "input_ids"), ("two",)] * 5
+    assert seconds == {"one": [1, 1, 1], "two": [1, 1, 1]}
+    assert onnx_module.median_ratio([2.0, 9.0, 8.0], [1.0, 1.0, 2.0]) == 4.0
+
+
 def test_what_cannot_be_exported_is_told(model, exported, tmp_path, monkeypatch):
     with pytest.raises(ModelError, match="bfloat16 on cpu: only float32"):
         export_next_sentence(tiny().to(torch.bfloat16), tmp_path / "model.onnx")

@@ -24,7 +24,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def export_next_sentence(model: PreTrainedModel, path: Path) -> float:
         with _silence():
             program = torch.onnx.export(
                 wrapped,
-                _rows(model, 3, 20, seed=0),
+                tuple(random_inputs(model, 3, 20, seed=0).values()),
                 dynamo=True,
                 input_names=list(INPUTS),
                 output_names=["logits"],
@@ -128,22 +128,22 @@ def greatest_difference(wrapped: nn.Module, exported: OnnxNextSentence) -> float
     """Of the logits of both, over batches of one row and of many, of few tokens and of many."""
     differences = []
     for seed, (rows, tokens) in enumerate(((1, 4), (5, 33), (2, 128), (16, 48))):
-        inputs = _rows(wrapped.model, rows, tokens, seed=seed + 1)  # pyright: ignore[reportArgumentType]
+        inputs = random_inputs(wrapped.model, rows, tokens, seed=seed + 1)  # pyright: ignore[reportArgumentType]
         with torch.inference_mode():
-            wanted = wrapped(*inputs)
-        given = exported(**dict(zip(INPUTS, inputs, strict=True))).logits
+            wanted = wrapped(**inputs)
+        given = exported(**inputs).logits
         differences.append(float((wanted - given).abs().max()) if given is not None else float("inf"))
     return max(differences)
 
 
-def _rows(model: PreTrainedModel, rows: int, tokens: int, *, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Random token ids in two segments, the last row padded by a quarter."""
+def random_inputs(model: PreTrainedModel, rows: int, tokens: int, *, seed: int) -> dict[str, Tensor]:
+    """INPUTS in their order, integers [B, L]: random token ids in two segments, the last row padded by a quarter."""
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(5, model.config.vocab_size, (rows, tokens), generator=generator)
     mask, segments = torch.ones_like(ids), torch.zeros_like(ids)
     segments[:, tokens // 2 :] = 1
     mask[-1, tokens - tokens // 4 :] = 0
-    return ids, mask, segments
+    return dict(zip(INPUTS, (ids, mask, segments), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,19 +157,34 @@ class Timing:
 
 def compare_speed(model: PreTrainedModel, exported: OnnxNextSentence, *, rounds: int = _ROUNDS) -> Timing:
     """Time both on the same batch, in turns, so that a machine that slows down slows both."""
-    wrapped, inputs = _Logits(model).eval(), _rows(model, *_SHAPE, seed=0)
-    named = dict(zip(INPUTS, inputs, strict=True))
-    seconds: list[tuple[float, float]] = []
+    ways = {"torch": _Logits(model).eval(), "onnx": exported}
+    seconds = time_in_turns(ways, random_inputs(model, *_SHAPE, seed=0), rounds=rounds)
+    medians = {name: statistics.median(own) for name, own in seconds.items()}
+    return Timing(**medians, ratio=median_ratio(seconds["torch"], seconds["onnx"]))
+
+
+def time_in_turns(
+    ways: Mapping[str, Callable[..., object]],
+    inputs: Mapping[str, Tensor],
+    *,
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Seconds of each round, for each of several ways to run a model; before the first they run twice unmeasured."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(-2, rounds):
-        began = time.perf_counter()
-        with torch.inference_mode():
-            wrapped(*inputs)
-        between = time.perf_counter()
-        exported(**named)
-        if number >= 0:
-            seconds.append((between - began, time.perf_counter() - between))
-    ratio = statistics.median(one / two for one, two in seconds)
-    return Timing(statistics.median(one for one, _ in seconds), statistics.median(two for _, two in seconds), ratio)
+        for name, way in ways.items():
+            began = clock()
+            with torch.inference_mode():
+                way(**inputs)
+            if number >= 0:
+                seconds[name].append(clock() - began)
+    return seconds
+
+
+def median_ratio(one: Sequence[float], other: Sequence[float]) -> float:
+    """How many times as long ``one`` took as ``other``, as the median within a round."""
+    return statistics.median(a / b for a, b in zip(one, other, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
