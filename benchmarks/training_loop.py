@@ -13,7 +13,8 @@ Each run is a process of its own, on the processor; the two take turns, in anoth
 taken within a repetition. Tokens are those of the steps after --warmup, padding not counted. Peak memory is the largest
 resident set of the process from its start to its last step. workers: of Trainer's data loader, 0 makes batches between
 the steps (ours makes the next one in a thread beside them); the memory of a worker is not counted. With --small, a
-model of 2 layers of 128. Fails where the losses of one step differ by more than a ten-thousandth (bf16: a fiftieth).
+model of 2 layers of 128. Runs that are recorded in --work are not made again. Fails where the losses of one step differ
+by more than a ten-thousandth (bf16: a fiftieth).
 Prints a table, then one line of JSON.
 """
 
@@ -64,6 +65,7 @@ RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "ironwok-small.toml"
 SMALL = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 512}
 SMALL_TOKENS = 1024
 TOLERANCE = {"fp32": 1e-4, "bf16": 2e-2}  # of the losses, relative
+PASSED = ("steps", "warmup", "threads", "workers", "precision", "batch_tokens")  # options of a run in its own process
 NAMES = {"ironwok": "ironwok pretrain", "trainer": "transformers.Trainer"}
 
 
@@ -334,7 +336,7 @@ def measure_here(options: argparse.Namespace, work: Path) -> Measured:
 def measure_apart(name: str, options: argparse.Namespace, work: Path) -> Measured:
     """In a process of its own."""
     command = [sys.executable, __file__, "--only", name, "--work", str(work), "--text", str(options.text)]
-    for key in ("steps", "warmup", "threads", "workers", "precision", "batch_tokens"):
+    for key in PASSED:
         command += [f"--{key.replace('_', '-')}", str(getattr(options, key))]
     command += ["--small"] if options.small else []
     # Both would take a graphics card, and this measures the memory of the processor.
@@ -354,13 +356,21 @@ def run(options: argparse.Namespace, work: Path) -> None:
     # before the first run, which would else be the one that tokenizes
     tokenizer = make_tokenizer(recipe, sources, work, progress=Silent())
     build_store(sources, work / "store", tokenizer=tokenizer, held_out=recipe.held_out)
+    record = work / "results.jsonl"
+    kept = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
+    setting = [options.text.name, *(getattr(options, name) for name in PASSED), options.small]
     runs: dict[str, list[Measured]] = {name: [] for name in LOOPS}
     order, names = random.Random(options.seed), list(LOOPS)
     for repetition in range(options.repetitions):
         # the first order is drawn, the others alternate
         names = order.sample(names, len(names)) if repetition == 0 else names[::-1]
         for name in names:
-            found = measure_apart(name, options, work)
+            key = [*setting, repetition, name]
+            found = next((Measured(**one["measured"]) for one in kept if one["key"] == key), None)
+            if found is None:
+                found = measure_apart(name, options, work)
+                with record.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"key": key, "measured": asdict(found)}) + "\n")
             runs[name].append(found)
             rate = found.tokens / found.seconds
             print(f"{name}: {rate:.0f} tokens/s, {found.peak / 2**20:.0f} MiB", file=sys.stderr, flush=True)
