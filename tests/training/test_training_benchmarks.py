@@ -58,6 +58,35 @@ def test_curves_that_differ_are_told(benchmark_of):
     assert greatest_difference([2.0, 4.0], [2.0]) == float("inf")
 
 
+def test_recorded_runs_are_compared_and_not_made_again(benchmark_of, data, tmp_path, capsys, monkeypatch):
+    loop = benchmark_of("training_loop")
+    monkeypatch.setattr(loop, "measure_apart", lambda *_: pytest.fail("a run was made"))
+    given = ["--text", str(data / "plain.txt"), "--steps", "3", "--warmup", "1", "--repetitions", "3", "--small"]
+    options = loop.parse([*given, "--precision", "fp32", "--work", str(tmp_path)])
+    key = ["plain.txt", *(getattr(options, name) for name in loop.PASSED), True]
+    losses, seconds = [2.0, 1.5, 1.0], {"ironwok": (5.0, 8.0, 2.0), "trainer": (10.0, 10.0, 10.0)}
+
+    def record(name: str, repetition: int, losses: list[float]) -> str:
+        peak = {"ironwok": 300, "trainer": 200}[name] << 20
+        found = loop.Measured(losses, 1000, seconds[name][repetition], seconds[name][repetition], 100 << 20, peak)
+        return json.dumps({"key": [*key, repetition, name], "measured": loop.asdict(found)}) + "\n"
+
+    recorded = [record(name, number, losses) for number in range(3) for name in loop.LOOPS]
+    (tmp_path / "results.jsonl").write_text("".join(recorded))
+    loop.run(options, tmp_path)
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert figures["losses_differ"] == 0
+    ours, theirs = figures["results"]["ironwok"], figures["results"]["trainer"]
+    assert (ours["tokens_per_second"], ours["tokens_per_second_times"]) == (200.0, 2.0)
+    assert (theirs["tokens_per_second"], theirs["tokens_per_second_times"]) == (100.0, 1.0)
+    assert (ours["peak_mib"], ours["peak_mib_times"], ours["imported_mib"]) == (300.0, 1.5, 100.0)
+
+    recorded[-1] = record("trainer", 2, [2.0, 1.5, 1.1])
+    (tmp_path / "results.jsonl").write_text("".join(recorded))
+    with pytest.raises(loop.NotTheSameError, match=r"differ by 1\.0e-01, 1e-04 is allowed"):
+        loop.run(options, tmp_path)
+
+
 def test_optimizers_together_follow_one_schedule(benchmark_of):
     loop = benchmark_of("training_loop")
     one, two = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
