@@ -260,7 +260,8 @@ def run_trainer(recipe: PretrainRecipe, data: Path, work: Path, *, store: Path, 
 
     torch.manual_seed(recipe.seed)
     model = RoFormerV2ForPreTraining(model_config(recipe, batches.tokenizer))
-    optimizer = Together(*make_optimizers(model, recipe.optimizer))
+    dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
+    optimizer = Together(*make_optimizers(model, recipe.optimizer, dtype=dtype))
     schedule = LambdaLR(optimizer, lambda step: learning_rate_share(step, recipe.optimizer))
     settings = TrainingArguments(
         output_dir=str(work),

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironwok.models import RoFormerV2Config, RoFormerV2ForPreTraining
-from ironwok.training.optimizers import alpha, learning_rate_share, make_optimizers, split_parameters
+from ironwok.training.optimizers import (
+    Muon,
+    alpha,
+    learning_rate_share,
+    make_optimizers,
+    orthogonalized,
+    split_parameters,
+)
 from ironwok.training.recipe import OptimizerRecipe
 
 
@@ -98,3 +105,68 @@ def test_a_step_changes_every_parameter():
         optimizer.step()
     # the second segment is in no input, but weight decay reaches it, too
     assert [name for name, parameter in model.named_parameters() if torch.equal(parameter, before[name])] == []
+
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+@pytest.mark.parametrize("shape", [(5, 12), (12, 5), (6, 6), (1, 4)])
+def test_orthogonalising_moves_the_singular_values_alone(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    values = values / values.norm()
+    for _ in range(5):
+        a, b, c = COEFFICIENTS
+        values = a * values + b * values**3 + c * values**5
+    expected = left @ torch.diag(values) @ right
+    torch.testing.assert_close(orthogonalized(matrix, COEFFICIENTS, steps=5), expected)
+
+
+def test_orthogonalising_nothing_gives_nothing():
+    assert torch.equal(orthogonalized(torch.zeros(3, 4), COEFFICIENTS, steps=5), torch.zeros(3, 4))
+
+
+def walks(optimizers: list[torch.optim.Optimizer], parameters: list[list[torch.nn.Parameter]]) -> None:
+    """The same four gradients for all; they are changed by none."""
+    random = torch.Generator().manual_seed(1)
+    for _ in range(4):
+        for place, parameter in enumerate(parameters[0]):
+            gradient = torch.randn(parameter.shape, generator=random)
+            for own in parameters:
+                own[place].grad = gradient.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_muon_in_float32_walks_as_torchs_does_in_bfloat16(nesterov):
+    start = [torch.randn(8, 16, generator=torch.Generator().manual_seed(2)), torch.ones(16, 4)]
+    theirs, rounded, ours = ([torch.nn.Parameter(one.clone()) for one in start] for _ in range(3))
+    settings = {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.1, "nesterov": nesterov}
+    optimizers = [
+        torch.optim.Muon(theirs, **settings),
+        Muon(rounded, dtype=torch.bfloat16, **settings),
+        Muon(ours, dtype=torch.float32, **settings),
+    ]
+    walks(optimizers, [theirs, rounded, ours])
+    for one, same, near in zip(theirs, rounded, ours, strict=True):
+        assert torch.equal(one, same)
+        # bfloat16 has 8 bits: 1% of what four steps moved
+        torch.testing.assert_close(near, one, atol=0.01 * 4 * 0.02 * 2, rtol=0)
+        assert not torch.equal(near, one)
+    for one, near in zip(theirs, ours, strict=True):
+        state = optimizers[2].state[near]
+        assert torch.equal(state["momentum_buffer"], optimizers[0].state[one]["momentum_buffer"])
+
+
+def test_a_state_of_torchs_muon_is_gone_on_from():
+    start = torch.randn(4, 4, generator=torch.Generator().manual_seed(4))
+    theirs, ours = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    old = torch.optim.Muon([theirs], lr=0.02)
+    walks([old], [[theirs]])
+    new = Muon([ours], lr=0.02)
+    new.load_state_dict(old.state_dict())
+    assert torch.equal(new.state[ours]["momentum_buffer"], old.state[theirs]["momentum_buffer"])
+    before = ours.detach().clone()
+    walks([new], [[ours]])
+    assert not torch.equal(ours, before)

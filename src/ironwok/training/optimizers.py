@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ironwok.training.recipe import OptimizerRecipe
 
@@ -19,16 +20,82 @@ def split_parameters(model: nn.Module, *, encoder: str = "encoder") -> tuple[lis
     return hidden, others
 
 
+class Muon(torch.optim.Muon):
+    """torch's Muon, with the orthogonalisation in a dtype of one's choice.
+
+    torch always takes bfloat16. On a processor that has no such arithmetic this is three times as slow as float32, and
+    orthogonalising takes most of a step with small batches (docs/log.md). State and updates are torch's, to rounding.
+
+    dtype: torch.float32 or torch.bfloat16; it may be changed between steps and is no part of the state.
+    """
+
+    def __init__(self, params: Iterable[nn.Parameter], *, dtype: torch.dtype = torch.float32, **settings: Any) -> None:
+        super().__init__(params, **settings)
+        self.dtype = dtype
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        if self.dtype == torch.bfloat16:
+            return super().step(closure)
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, parameter.grad, group)
+        return loss
+
+    def _update(self, parameter: nn.Parameter, gradient: Tensor, group: dict[str, Any]) -> None:
+        buffer = self.state[parameter].setdefault("momentum_buffer", torch.zeros_like(gradient))
+        buffer.lerp_(gradient, 1 - group["momentum"])
+        update = gradient.lerp(buffer, group["momentum"]) if group["nesterov"] else buffer
+        update = orthogonalized(
+            update.to(self.dtype), group["ns_coefficients"], steps=group["ns_steps"], eps=group["eps"]
+        )
+        rows, columns = parameter.shape
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        parameter.add_(update, alpha=-group["lr"] * math.sqrt(max(1.0, rows / columns)))
+
+
+def orthogonalized(
+    matrix: Tensor, coefficients: tuple[float, float, float], *, steps: int, eps: float = 1e-7
+) -> Tensor:
+    """The matrix with its singular values brought near 1, between about 0.7 and 1.2, by Newton-Schulz iteration.
+
+    matrix: float [M, N], not changed. coefficients: (a, b, c) of x <- a x + b x x' x + c x x' x x' x, which starts from
+    the matrix divided by its Frobenius norm (eps at least). Source: Keller Jordan, https://kellerjordan.github.io/posts/muon/
+    """
+    a, b, c = coefficients
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    wide = wide / wide.norm().clamp(min=eps)
+    for _ in range(steps):
+        gram = wide @ wide.T
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+
+
 def make_optimizers(
-    model: nn.Module, recipe: OptimizerRecipe, *, beside: Iterable[nn.Parameter] = ()
-) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+    model: nn.Module,
+    recipe: OptimizerRecipe,
+    *,
+    beside: Iterable[nn.Parameter] = (),
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Muon, torch.optim.AdamW]:
     """(Muon, AdamW) over all parameters of a model that has a block matrix and something else.
 
-    beside: more parameters for AdamW, of heads that are not the model's own.
+    beside: more parameters for AdamW, of heads that are not the model's own. dtype: that Muon orthogonalises in.
     """
     hidden, others = split_parameters(model)
     others += beside
-    muon = torch.optim.Muon(hidden, lr=recipe.muon_lr, momentum=recipe.muon_momentum, weight_decay=recipe.weight_decay)
+    muon = Muon(
+        hidden,
+        dtype=dtype,
+        lr=recipe.muon_lr,
+        momentum=recipe.muon_momentum,
+        weight_decay=recipe.weight_decay,
+    )
     adamw = torch.optim.AdamW(others, lr=recipe.adamw_lr, betas=recipe.adamw_betas, weight_decay=recipe.weight_decay)
     return muon, adamw
 

@@ -138,7 +138,9 @@ class Run:
         self.tasks, heads = tasks, () if tasks is None else tasks.heads
         self.heads = TaskHeads(heads, config, seed=recipe.seed)
         self.judge = None if tasks is None else TaskJudge(tasks, most=recipe.evaluation.pairs)
-        self.muon, self.adamw = make_optimizers(self.model, recipe.optimizer, beside=self.heads.parameters())
+        self.muon, self.adamw = make_optimizers(
+            self.model, recipe.optimizer, beside=self.heads.parameters(), dtype=self._dtype
+        )
         self.step = self.tokens = 0
         self.saved_step: int | None = None
         self.evaluation: dict[str, float] = {}
@@ -194,6 +196,7 @@ class Run:
                 state = read_state(checkpoint)
                 if self.recipe.precision == "auto":  # a run goes on as it began, on whatever machine
                     self.precision = state.get("precision", self.precision)
+                    self.muon.dtype = self._dtype
                 self._refuse_other_run(checkpoint, state)
                 self._load(checkpoint, state)
                 break
@@ -398,6 +401,10 @@ class Run:
             for parameter in self.heads.parameters():
                 if parameter.grad is not None:
                     parameter.grad = self._sum(parameter.grad).to(parameter.device) / self.processes
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
 
     def _autocast(self) -> torch.autocast:
         # not accelerate's: its precision is one for all runs of a process
