@@ -1,14 +1,15 @@
 """Students taught on the unlabelled texts of FewCLUE beside their teacher: accuracy on dev, texts a second.
 
-    python benchmarks/distill.py --data FOLDER [--task eprstmt tnews] [--limit 0] [--dev-limit 0] [--work FOLDER]
+    python benchmarks/distill.py --data FOLDER [--task eprstmt tnews] [--limit 0] [--rounds 2] [--work FOLDER]
 
 FOLDER/TASK/unlabeled.jsonl[.xz] and dev_few_all.jsonl[.xz] are the files of github.com/CLUEbenchmark/FewCLUE. No true
 label is learned from. Templates and words are those of benchmarks/fewclue.py; calibration is the default of
 `ironwok distill`. Speeds are measured on one thread on the same dev texts, teacher and students taking turns, best of
 the rounds for each. Prints a table, then one line of JSON.
 
-limit: unlabelled texts a task, drawn in an order that is the same for every limit, 0 for all; with a larger one the
-teacher is asked for the new texts alone. work: keep labels and students here, and go on from there.
+limit: texts a task that the teacher labels, 0 for all; with a larger one it is asked for the new ones alone. The others
+are for the second round of the n-grams. texts: unlabelled texts a task, 0 for all. work: keep labels and students
+here, and go on from there.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with a folder for each task")
     parser.add_argument("--task", nargs="+", choices=TASKS, default=list(TASKS), metavar="T")
     parser.add_argument("--model", default="ironwok-small", help="the teacher")
-    parser.add_argument("--limit", type=int, default=0, help="unlabelled texts a task; 0 for all")
+    parser.add_argument("--limit", type=int, default=0, help="texts a task that the teacher labels; 0 for all")
+    parser.add_argument("--texts", type=int, default=0, help="unlabelled texts a task; 0 for all")
+    parser.add_argument("--rounds", type=int, choices=(1, 2), default=2, help="as in `ironwok distill`")
     parser.add_argument("--dev-limit", type=int, default=0, help="rows of dev a task; 0 for all")
     parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="of the encoder")
     parser.add_argument("--threshold", type=float, help="as in `ironwok distill`")
@@ -70,8 +73,14 @@ def run(options: argparse.Namespace, work: Path) -> None:
                 ]
             )
         notes.append(
-            f"{name}: {found['unlabelled']} unlabelled texts, {found['abstained']} of them left out, "
-            f"dev {found['dev']} rows; labels kept: "
+            f"{name}: {found['labelled']} texts labelled by the teacher, {found['abstained']} of them left out, "
+            f"{found['others']} others; {found['why']}, rounds "
+            + ", ".join(
+                f"{one['number']}: {one['texts']} texts, agreement {one['agreement']}, strength {one['strength']:g}"
+                f"{', kept' if one['kept'] else ''}"
+                for one in found["rounds"]
+            )
+            + f"; dev {found['dev']} rows; labels kept: "
             + ", ".join(f"{label} {count}" for label, count in found["balance"].items())
         )
     columns = ("", "dev acc. %", "% of teacher's", "agreement %", "texts/s", "speed-up", "MB")
@@ -85,7 +94,7 @@ def measure(name: str, options: argparse.Namespace, work: Path, teacher: ZeroSho
     words = settings.get("words", {})
     labels = {label: words.get(label, label) for label in task.classes}
     dev = [row[settings["text"]] for row in task.rows]
-    unlabelled = unlabelled_texts(options.data / name, settings["text"], dev, options.limit)
+    unlabelled = unlabelled_texts(options.data / name, settings["text"], dev, options.texts)
     calibrate = not options.no_calibrate
     asked = {"labels": labels, "template": settings["templates"], "max_tokens": settings["max_tokens"]}
     report = distill(
@@ -95,6 +104,8 @@ def measure(name: str, options: argparse.Namespace, work: Path, teacher: ZeroSho
         model=options.model,
         dtype=options.dtype,
         threshold=options.threshold,
+        limit=options.limit or None,
+        rounds=options.rounds,
         calibrate=calibrate,
         progress=sys.stderr.isatty(),
         **asked,
@@ -120,8 +131,12 @@ def measure(name: str, options: argparse.Namespace, work: Path, teacher: ZeroSho
         for who in ways
     }
     return found | {
-        "unlabelled": report.texts,
+        "labelled": report.texts,
         "abstained": report.abstained,
+        "others": report.others,
+        "rounds": [one.to_dict() for one in report.rounds],
+        "why": report.why,
+        "strengths": {one.kind: one.strength for one in report.students},
         "dev": len(dev),
         "balance": dict(report.balance),
     }

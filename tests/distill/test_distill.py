@@ -114,7 +114,7 @@ def test_labels_of_another_question_are_not_mixed_in(texts, teacher, tmp_path):
     go(texts, tmp_path, teacher)
     with pytest.raises(InputError, match=r"other settings.*templates.*--fresh"):
         go(texts, tmp_path, teacher, template="关于{}")
-    with pytest.raises(InputError, match=r"which is not text 0.*--fresh"):
+    with pytest.raises(InputError, match=r"line 1, labels .* none of the texts.*--fresh"):
         go(texts[1:], tmp_path, teacher)
     go(texts[1:], tmp_path, teacher, template="关于{}", fresh=True)
     assert len((tmp_path / "labelled.jsonl").read_bytes().splitlines()) == 255

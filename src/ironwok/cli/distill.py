@@ -107,6 +107,33 @@ def distill(
             help=t(en="Share of the texts kept for the report.", zh="留作评估、不参与学习的文本比例。"),
         ),
     ] = 0.1,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            show_default=False,
+            help=t(
+                en="Texts that the teacher labels, drawn at random; from the others ngrams learns what the encoder "
+                "student says of them, if that helps (default: all).",
+                zh="教师只标注随机抽出的 N 条；其余由 encoder 学生标注，若有帮助便教给 ngrams（默认全由教师标注）。",
+            ),
+        ),
+    ] = None,
+    rounds: Annotated[
+        int,
+        typer.Option(
+            "--rounds",
+            metavar="1|2",
+            help=t(
+                en="1: ngrams learns from the teacher alone, whatever is left over.",
+                zh="1：ngrams 只向教师学习，不用其余文本。",
+            ),
+        ),
+    ] = 2,
+    seed: Annotated[
+        int, typer.Option("--seed", help=t(en="Of the draw of --limit.", zh="--limit 抽样的随机种子。"))
+    ] = 0,
     text_field: TextField = None,
     label_field: Annotated[
         str | None,
@@ -159,6 +186,9 @@ def distill(
             calibrate=calibrate,
             threshold=threshold,
             held_out=held_out,
+            limit=limit,
+            rounds=rounds,
+            seed=seed,
             model=model,
             scorer=scorer,
             batch_size=batch_size,
@@ -244,6 +274,8 @@ def _print(report: DistillReport, console: Any, out: Path) -> None:
             one.folder,
         )
     console.print(table)
+    if report.others:
+        console.print("\n" + _said_of_rounds(report), soft_wrap=True, highlight=False)
     console.print(
         t(
             en=f"\nNow: ironwok classify FILE --model {out}",
@@ -251,6 +283,33 @@ def _print(report: DistillReport, console: Any, out: Path) -> None:
         ),
         soft_wrap=True,
         markup=False,
+    )
+
+
+def _said_of_rounds(report: DistillReport) -> str:
+    """Which round was kept, and why."""
+    others, aside = f"{report.others:,}", f"{report.set_aside:,}"
+    if report.why in ("agrees more", "agrees no more"):
+        one, two = (_percent(tried.agreement) for tried in report.rounds)
+        kept = next(tried.number for tried in report.rounds if tried.kept)
+        return t(
+            en=f"Round {kept} of ngrams is kept: of {aside} texts set aside to choose on, the first agrees with the "
+            f"teacher on {one}, the second, with {others} other texts labelled by the encoder student, on {two}.",
+            zh=f"ngrams 保留第 {kept} 轮：在留作选择的 {aside} 条文本上，第一轮与教师一致 {one}，"
+            f"第二轮（另学 {others} 条由 encoder 学生标注的文本）一致 {two}。",
+        )
+    reasons = {
+        "not asked for": t(en="no second round was asked for", zh="没有要求第二轮"),
+        "no vectors": t(en="the teacher's scorer gives no vectors of texts", zh="教师的打分方式不能给出文本向量"),
+        "too few set aside": t(
+            en=f"{aside} texts set aside are too few to choose on: raise --limit",
+            zh=f"留作选择的文本只有 {aside} 条，太少：请加大 --limit",
+        ),
+    }
+    reason = reasons.get(report.why, report.why)
+    return t(
+        en=f"Nothing was learned from the {others} other texts: {reason}.",
+        zh=f"其余 {others} 条文本没有用上：{reason}。",
     )
 
 

@@ -1,4 +1,4 @@
-"""Linear layers over n-grams and over vectors of an encoder, fitted with scikit-learn."""
+"""Linear layers over n-grams and over vectors of an encoder, fitted to labels or to shares of labels."""
 
 # N texts, C labels, D features
 
@@ -17,7 +17,7 @@ from ironwok.errors import DataError, MissingExtraError
 # score of a label that no text had: its probability is 0 in any number format
 _NEVER = -1e4
 # fewer texts than this say nothing about which strength is best
-_FEWEST_TO_CHOOSE = 30
+FEWEST_TO_CHOOSE = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,14 @@ class Linear:
 
     def scores(self, features: Any) -> NDArray[np.float64]:
         return features @ self.weights + self.bias
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """strength: the one that agreed best. agreement: how often, None where there were too few texts to try."""
+
+    strength: float
+    agreement: float | None
 
 
 def fit_linear(
@@ -68,26 +76,65 @@ def fit_linear(
     return Linear(spread, bias, strength)
 
 
-def fit_best(
-    fit: Callable[[NDArray[np.bool_], float], Linear],
-    agreement: Callable[[Linear, NDArray[np.bool_]], float],
+def fit_shares(
+    features: Any,
+    targets: NDArray[np.float64],
     *,
-    aside: NDArray[np.bool_],
-    strengths: Sequence[float],
+    weights: NDArray[np.float64] | None = None,
+    strength: float,
+    most_steps: int = 200,
 ) -> Linear:
-    """Fit with each strength without the rows set aside, then with all rows and the strength that agreed best there.
+    """The same regression where a text is of several labels at once, each with a share.
 
-    fit: takes a mask of rows and a strength. agreement: of a layer with the teacher on a mask of rows.
-    Of equal ones the smaller strength wins. With few rows aside the middle one is taken untried.
+    features: [N, D], sparse or not. targets: shares [N, C], none negative, rows sum to 1. weights: of the texts [N],
+    equal if None. Minimises  sum_n weight_n * crossentropy(targets_n, softmax(features_n W + b)) + |W|^2 / (2 strength)
+    by L-BFGS (SciPy), which is what `fit_linear` does where every row has one label (scikit-learn, "lbfgs"); that one
+    knows whole labels only. A label without any share gets probability 0.
     """
-    everything = np.ones_like(aside)
-    if aside.sum() < _FEWEST_TO_CHOOSE or len(strengths) == 1:
-        return fit(everything, strengths[len(strengths) // 2])
-    tried = [(agreement(fit(~aside, strength), aside), -strength) for strength in sorted(strengths)]
-    return fit(everything, -max(tried)[1])
+    from scipy.optimize import minimize
+
+    present = np.flatnonzero(targets.sum(axis=0) > 0)
+    shares_NC = targets[:, present]
+    rows = features.astype(np.float64)
+    own = np.ones(len(targets)) if weights is None else weights
+    width, count = features.shape[1], len(present)
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        layer_DC, bias_C = flat[: width * count].reshape(width, count), flat[width * count :]
+        scores_NC = rows @ layer_DC + bias_C
+        scores_NC -= scores_NC.max(axis=1, keepdims=True)
+        logs_NC = scores_NC - np.log(np.exp(scores_NC).sum(axis=1, keepdims=True))
+        value = -(own * (shares_NC * logs_NC).sum(axis=1)).sum() + (layer_DC**2).sum() / (2 * strength)
+        slopes_NC = own[:, None] * (np.exp(logs_NC) - shares_NC)
+        slope_DC = rows.T @ slopes_NC + layer_DC / strength
+        return float(value), np.concatenate([slope_DC.ravel(), slopes_NC.sum(axis=0)])
+
+    flat = minimize(loss, np.zeros((width + 1) * count), jac=True, method="L-BFGS-B", options={"maxiter": most_steps}).x
+    spread, bias = np.zeros((width, targets.shape[1])), np.full(targets.shape[1], _NEVER)
+    spread[:, present], bias[present] = flat[: width * count].reshape(width, count), flat[width * count :]
+    return Linear(spread, bias, strength)
 
 
-def standardised(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def choose_strength(
+    fit: Callable[[float], Linear],
+    agreement: Callable[[Linear], float],
+    *,
+    aside: int,
+    strengths: Sequence[float],
+) -> Choice:
+    """The strength whose layer agrees best with the teacher on texts that it did not learn from.
+
+    fit: without the texts set aside. agreement: of a layer on those. aside: how many they are; with few the middle
+    strength is taken untried. Of equal ones the smaller wins.
+    """
+    if aside < FEWEST_TO_CHOOSE:
+        return Choice(strengths[len(strengths) // 2], None)
+    tried = [(agreement(fit(strength)), -strength) for strength in sorted(strengths)]
+    best = max(tried)
+    return Choice(-best[1], best[0])
+
+
+def standardised(vectors: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Vectors with mean 0 and deviation 1 in every dimension [N, D], with the mean and the deviation [D]."""
     mean = vectors.mean(axis=0, dtype=np.float64)
     deviation = vectors.std(axis=0, dtype=np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,11 @@ _DIGITS = 5
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A text with the teacher's best label and its score."""
+    """A text with what the teacher gives each label, best first; the scores sum to 1 but for rounding."""
 
     text: str
-    label: str
-    score: float
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
 
 
 def label_texts(
@@ -38,12 +38,14 @@ def label_texts(
     folder: Path,
     options: Mapping[str, Any],
     settings: Mapping[str, Any],
+    among: Collection[str] = (),
     fresh: bool = False,
     progress: bool = False,
 ) -> list[Labelled]:
-    """Label texts with the teacher, and keep the labels in ``folder/labelled.jsonl``.
+    """Label texts with the teacher, each once, and keep the labels in ``folder/labelled.jsonl``.
 
     options: arguments of ``classifier.classify_iter``. settings: all that shapes the labels, as plain JSON.
+    among: other texts that the file may hold, of an earlier run that labelled more; they stay in it.
     fresh: label everything anew; otherwise what the file holds is not asked for again.
 
     Raises InputError where the file was made from other texts or with other settings, OutputError where it cannot be
@@ -53,17 +55,20 @@ def label_texts(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     log = LineLog(path)
-    done = [] if fresh else _earlier(log, folder / SETTINGS, texts, settings)
+    done = [] if fresh else _earlier(log, folder / SETTINGS, {*texts, *among}, settings)
     # a last line that was cut off goes, the rest stays
     log.keep(json_line(record) for record in done)
     replace_file(folder / SETTINGS, json.dumps(dict(settings), ensure_ascii=False, indent=2).encode())
+    known = {record["text"] for record in done}
+    wanted = list(dict.fromkeys(texts))
+    asked = [text for text in wanted if text not in known]
     try:
-        with progress_bar("label", total=len(texts), shown=progress) as advance:
-            advance(len(done))
+        with progress_bar("label", total=len(wanted), shown=progress) as advance:
+            advance(len(wanted) - len(asked))
             waiting: list[dict[str, Any]] = []
             since = time.monotonic()
             try:
-                for result in classifier.classify_iter(texts[len(done) :], **options):
+                for result in classifier.classify_iter(asked, **options):
                     scores = [round(score, _DIGITS) for score in result.scores]
                     waiting.append({"text": result.text, "labels": list(result.labels), "scores": scores})
                     advance(1)
@@ -77,11 +82,14 @@ def label_texts(
             done += waiting
     finally:
         log.close()
-    return [Labelled(record["text"], record["labels"][0], record["scores"][0]) for record in done]
+    found = {
+        record["text"]: Labelled(record["text"], tuple(record["labels"]), tuple(record["scores"])) for record in done
+    }
+    return [found[text] for text in texts]
 
 
 def _earlier(
-    log: LineLog, settings_file: Path, texts: Sequence[str], settings: Mapping[str, Any]
+    log: LineLog, settings_file: Path, texts: Collection[str], settings: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """What an earlier run labelled."""
     if not log.path.exists():
@@ -103,9 +111,9 @@ def _earlier(
     for number, record in enumerate(done):
         if not _is_label(record):
             raise OutputError(f"{log.path}, line {number + 1}, is no label of a text: {way_out}")
-        if number >= len(texts) or texts[number] != record["text"]:
+        if record["text"] not in texts:
             raise InputError(
-                f"{log.path}, line {number + 1}, labels {record['text']!r:.40}, which is not text {number}: {way_out}"
+                f"{log.path}, line {number + 1}, labels {record['text']!r:.40}, which is none of the texts: {way_out}"
             )
     return done
 
@@ -114,4 +122,5 @@ def _is_label(record: Mapping[str, Any]) -> bool:
     labels, scores = record.get("labels"), record.get("scores")
     if not (isinstance(labels, list) and isinstance(scores, list) and labels and len(labels) == len(scores)):
         return False
-    return isinstance(record.get("text"), str) and isinstance(labels[0], str) and isinstance(scores[0], int | float)
+    told = isinstance(record.get("text"), str) and all(isinstance(label, str) for label in labels)
+    return told and all(isinstance(score, int | float) for score in scores)

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import warnings
-import zlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ironwok.distill.fitting import Linear, fit_best, fit_linear, standardised
-from ironwok.distill.labelling import Labelled, label_texts
-from ironwok.distill.report import DistillReport, StudentReport
+from ironwok.distill.labelling import label_texts
+from ironwok.distill.lesson import Lesson
+from ironwok.distill.report import DistillReport, RoundReport, StudentReport, Why
 from ironwok.distill.speed import bytes_of, one_thread, texts_per_second
-from ironwok.errors import DataError, DataWarning, InputError, LongTextWarning
+from ironwok.errors import DataError, InputError, LongTextWarning
 from ironwok.files import replace_file
 from ironwok.students.student import Student
 from ironwok.zero_shot.labels import LabelSet, parse_labels
 from ironwok.zero_shot.mapping import check_threshold
-from ironwok.zero_shot.pairs import check_texts
+from ironwok.zero_shot.pairs import EmbeddingScorer, check_texts
 from ironwok.zero_shot.question import default_template
 from ironwok.zero_shot.registry import DEFAULT_MODEL
 
@@ -31,11 +31,7 @@ Kind = Literal["ngrams", "encoder"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 REPORT = "report.json"
 
-_NGRAM_STRENGTHS = (1.0, 3.0, 10.0, 30.0)
-_ENCODER_STRENGTHS = (0.001, 0.01, 0.1)
-_LONGEST, _BITS = 4, 18
-# from so many texts on, an n-gram that only one of them has is left out
-_MANY = 2000
+_ROUNDS = 2
 # texts on which speed is measured
 _TIMED = 128
 
@@ -52,6 +48,9 @@ def distill(
     threshold: float | None = None,
     label_separator: str | None = None,
     held_out: float = 0.1,
+    limit: int | None = None,
+    rounds: int = _ROUNDS,
+    seed: int = 0,
     model: str = DEFAULT_MODEL,
     scorer: str = "nsp",
     batch_size: int = 64,
@@ -74,9 +73,15 @@ def distill(
     threshold: what the teacher says with a lower score is not learned; None for 3 / labels, at most 0.6.
     held_out: share of the texts that no student learns from. Which ones hangs on the text alone, so that copies of a
     text stay together.
+    limit: the teacher labels only so many of the texts, each once, drawn by the seed and the text alone: a larger limit
+    labels more of them. None for all. Of the others the student of n-grams learns what the student with the encoder
+    says of them, if that makes it agree with the teacher more often (the second round); rounds: 1 for never.
     model, scorer, batch_size, device, dtype: of the teacher, as in `ZeroShotClassifier`; classifier: one that is
     loaded already, of which ``model`` is the name.
     fresh: label everything anew, also what an earlier run in this folder labelled.
+
+    The encoder's vectors of the texts are kept in the folder as well (``.vectors.*``), so that a run that was killed in
+    the second round goes on there; they may be deleted.
 
     Raises InputError, LabelError, DataError, MissingExtraError, OutputError, and what loading a model raises. Warns
     with DataWarning where a label got no text.
@@ -91,6 +96,10 @@ def distill(
         )
     if not 0 < held_out < 1:
         raise InputError(f"held_out is {held_out}; it is a share between 0 and 1")
+    if limit is not None and limit < 1:
+        raise InputError(f"limit is {limit}; the teacher labels 1 text or more: leave it out (None) for all")
+    if rounds not in range(1, _ROUNDS + 1):
+        raise InputError(f"rounds is {rounds}; give 1 for what the teacher says alone, or {_ROUNDS}")
     label_set = parse_labels(labels, separator=label_separator)
     bound = check_threshold(threshold)
     bound = min(0.6, 3 / len(label_set.names)) if bound is None else bound
@@ -99,24 +108,33 @@ def distill(
     teacher = classifier or _load(model, scorer, batch_size, device, dtype)
     settings = _settings(label_set, templates, calibrate, model, scorer, dtype, max_tokens)
     options = {"labels": label_set, "template": templates, "calibrate": calibrate, "max_tokens": max_tokens}
+    asked, others = (list(range(len(listed))), []) if limit is None else drawn(listed, limit, seed)
+    rest = [listed[number] for number in others]
     labelled = label_texts(
-        teacher, listed, folder=folder, options=options, settings=settings, fresh=fresh, progress=progress
+        teacher,
+        [listed[number] for number in asked],
+        folder=folder,
+        options=options,
+        settings=settings,
+        among=rest,
+        fresh=fresh,
+        progress=progress,
     )
-    lesson = _Lesson(labelled, label_set.names, bound, held_out)
+    true = None if truth is None else [truth[number] for number in asked]
+    lesson = Lesson(labelled, label_set.names, bound, held_out)
     lesson.check()
-    about = settings | {"threshold": bound}
-    held = [listed[number] for number in np.flatnonzero(lesson.held).tolist()]
-    timed = (held or listed)[:_TIMED]
+    about = settings | {"threshold": bound, "limit": limit, "seed": None if limit is None else seed}
+    held = [lesson.texts[number] for number in np.flatnonzero(lesson.held).tolist()]
+    timed = (held or lesson.texts)[:_TIMED]
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", LongTextWarning)  # said when they were labelled
         teacher_speed = texts_per_second(lambda few: teacher.classify(few, **options), timed, clock=clock)
+    school = _School(lesson, teacher, model, dtype, about, folder, fresh, progress)
+    why = _why_not("ngrams" in chosen, rounds, rest, teacher)
+    taught, tried = school.teach(chosen, rest if why is None else [])
     reports = []
     for place, kind in enumerate(chosen):
-        student, strength = (
-            _teach_ngrams(lesson, about)
-            if kind == "ngrams"
-            else _teach_encoder(lesson, about, teacher, model, progress)
-        )
+        student, strength = taught[kind]
         where = folder if place == 0 else folder / kind
         student.save(where)  # pyright: ignore[reportAttributeAccessIssue]
         answers = student.predict(held) if held else np.array([])
@@ -127,7 +145,7 @@ def distill(
                 kind=kind,
                 folder=str(where),
                 agreement=_share(answers == lesson.best[lesson.held], lesson.kept[lesson.held]),
-                accuracy=_accuracy(answers, truth, lesson.held),
+                accuracy=_accuracy(answers, true, lesson.held),
                 texts_per_second=speed,
                 speed_up=speed / teacher_speed,
                 size=bytes_of(where) + (bytes_of(model) if kind == "encoder" else 0),
@@ -138,129 +156,114 @@ def distill(
         labels=label_set.names,
         teacher=model,
         threshold=bound,
-        texts=len(listed),
+        texts=len(labelled),
         abstained=int((~lesson.kept).sum()),
         held_out=len(held),
         balance=lesson.balance(),
-        teacher_accuracy=_accuracy(lesson.best[lesson.held], truth, lesson.held),
+        teacher_accuracy=_accuracy(lesson.best[lesson.held], true, lesson.held),
         teacher_texts_per_second=teacher_speed,
         teacher_size=bytes_of(model),
+        others=len(rest),
+        rounds=tried,
+        why=why or _why(tried),
+        set_aside=int((lesson.kept & lesson.aside).sum()),
         students=tuple(reports),
     )
     replace_file(folder / REPORT, json.dumps(report.to_dict(), ensure_ascii=False, indent=2).encode() + b"\n")
     return report
 
 
-class _Lesson:
-    """What the teacher said, and which of it is learned from.
+def drawn(texts: Sequence[str], limit: int, seed: int) -> tuple[list[int], list[int]]:
+    """Numbers of the texts that are drawn, and of the others; of copies only the first is among either.
 
-    best: its labels. sure: its scores. kept: where it did not abstain; held: what is kept for the report; aside: what
-    strengths are chosen on. All [texts].
+    The order hangs on the seed and the text, so that other texts beside it change nothing for a text, and a larger
+    limit draws the same ones and more. It has nothing to do with the one by which texts are held out.
     """
+    first: dict[str, int] = {}
+    for number, text in enumerate(texts):
+        first.setdefault(text, number)
 
-    def __init__(
-        self, labelled: Sequence[Labelled], labels: tuple[str, ...], threshold: float, held_out: float
-    ) -> None:
-        self.texts = [one.text for one in labelled]
-        self.labels = labels
-        self.best = np.array([one.label for one in labelled])
-        self.sure = np.array([one.score for one in labelled])
-        self.kept = self.sure >= threshold
-        places = np.array([zlib.crc32(text.encode("utf-8", "surrogatepass")) for text in self.texts]) / 2**32
-        self.held = places < held_out
-        self.aside = (places >= held_out) & (places < held_out + 0.1 * (1 - held_out))
-        self.threshold = threshold
+    def place(text: str) -> bytes:
+        return hashlib.blake2b(f"{seed}\n{text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
-    def balance(self) -> dict[str, int]:
-        counts = Counter(self.best[self.kept].tolist())
-        return {label: counts[label] for label in self.labels}
+    order = [first[text] for text in sorted(first, key=lambda text: (place(text), text))]
+    return order[:limit], order[limit:]
 
-    def check(self) -> None:
-        empty = [label for label, count in self.balance().items() if not count]
-        if not self.texts:
-            raise DataError("there are no texts to label")
-        if len(self.labels) - len(empty) < 2:
-            raise DataError(
-                f"of {len(self.texts)} texts {int(self.kept.sum())} reach the threshold of {self.threshold:.2f}, and "
-                f"with {len(self.labels) - len(empty)} of {len(self.labels)} labels: give more texts, other words for "
-                "the labels, or a lower threshold"
+
+def _why_not(asked_for: bool, rounds: int, rest: Sequence[str], teacher: Any) -> Why | None:
+    """Why there is no second round; None where there may be one."""
+    if not asked_for or rounds < _ROUNDS:
+        return "not asked for"
+    if not rest:
+        return "no other texts"
+    return None if isinstance(teacher.scorer, EmbeddingScorer) else "no vectors"
+
+
+def _why(tried: Sequence[RoundReport]) -> Why:
+    if len(tried) < _ROUNDS:
+        return "too few set aside"
+    return "agrees more" if tried[1].kept else "agrees no more"
+
+
+@dataclass(frozen=True, slots=True)
+class _School:
+    """Where the students are taught: the lesson, and what is needed for vectors of texts."""
+
+    lesson: Lesson
+    teacher: Any
+    model: str
+    dtype: str | None
+    about: dict[str, Any]
+    folder: Path
+    fresh: bool
+    progress: bool
+
+    def teach(
+        self, kinds: Sequence[Kind], rest: Sequence[str]
+    ) -> tuple[dict[Kind, tuple[Student, float]], tuple[RoundReport, ...]]:
+        """Students by their kind, each with its strength; the rounds of that of n-grams, one where rest is empty."""
+        from ironwok.distill.teaching import Rest, encoder_student, ngram_student, teach_heads
+
+        taught: dict[Kind, tuple[Student, float]] = {}
+        heads = vectors = others = None
+        if "encoder" in kinds or rest:
+            vectors, of_rest = self._vectors(rest)
+            heads = teach_heads(self.lesson, vectors)
+            others = Rest(rest, of_rest) if rest else None
+        if "encoder" in kinds:
+            assert heads is not None
+            student = encoder_student(
+                self.lesson, heads, embedder=self.teacher.scorer, model=self.model, about=self.about
             )
-        if empty:
-            warnings.warn(
-                f"no text was labelled {', '.join(empty[:5])}{' …' if len(empty) > 5 else ''}: the students will never "
-                "say so",
-                DataWarning,
-                stacklevel=3,
-            )
+            taught["encoder"] = student, heads.choice.strength
+        if "ngrams" not in kinds:
+            return taught, ()
+        result = ngram_student(self.lesson, about=self.about, heads=heads, vectors=vectors, rest=others)
+        taught["ngrams"] = result.student, result.strength
+        return taught, result.rounds
 
-    @property
-    def learned(self) -> NDArray[np.int64]:
-        """Numbers of the texts that are learned from."""
-        return np.flatnonzero(self.kept & ~self.held)
+    def _vectors(self, rest: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Of the learned texts, and of the rest."""
+        from ironwok.distill.vectors import text_vectors
+        from ironwok.students.encoder import weights_hash
 
-    def teach(self, features: Any, strengths: Sequence[float]) -> Linear:
-        """features: of the learned texts."""
-        numbers = self.learned
-        targets, weights = self.best[numbers], self.sure[numbers]
-
-        def fit(rows: NDArray[np.bool_], strength: float) -> Linear:
-            return fit_linear(
-                features[rows],
-                targets[rows].tolist(),
-                labels=self.labels,
-                weights=weights[rows],
-                strength=strength,
-            )
-
-        def agreement(linear: Linear, rows: NDArray[np.bool_]) -> float:
-            columns = linear.scores(features[rows]).argmax(axis=1)
-            return float(np.mean(np.array(self.labels)[columns] == targets[rows]))
-
-        return fit_best(fit, agreement, aside=self.aside[numbers], strengths=strengths)
-
-
-def _teach_ngrams(lesson: _Lesson, about: dict[str, Any]) -> tuple[Student, float]:
-    from ironwok.students.hashing import HashedNgrams
-    from ironwok.students.ngrams import NgramStudent
-
-    texts = [lesson.texts[number] for number in lesson.learned]
-    features = HashedNgrams.learn(texts, longest=_LONGEST, bits=_BITS, fewest=2 if len(texts) >= _MANY else 1)
-    linear = lesson.teach(features.transform(texts), _NGRAM_STRENGTHS)
-    weights, bias = linear.weights.astype(np.float32), linear.bias.astype(np.float32)
-    return NgramStudent(lesson.labels, features=features, weights=weights, bias=bias, teacher=about), linear.strength
-
-
-def _teach_encoder(
-    lesson: _Lesson, about: dict[str, Any], teacher: Any, model: str, progress: bool
-) -> tuple[Student, float]:
-    from ironwok.progress import progress_bar
-    from ironwok.students.encoder import EncoderStudent
-    from ironwok.zero_shot.pairs import EmbeddingScorer
-
-    embedder = teacher.scorer
-    if not isinstance(embedder, EmbeddingScorer):
-        raise InputError("the teacher's scorer gives no vectors of texts: ask for the student 'ngrams' alone")
-    texts = [lesson.texts[number] for number in lesson.learned]
-    blocks = []
-    with progress_bar("encode", total=len(texts), shown=progress) as advance:
-        for start in range(0, len(texts), 512):
-            blocks.append(embedder.embed(texts[start : start + 512]))
-            advance(len(blocks[-1]))
-    if not blocks:
-        raise DataError("all texts that the teacher is sure of are held out: give more texts")
-    vectors, mean, deviation = standardised(np.concatenate(blocks))
-    linear = lesson.teach(vectors, _ENCODER_STRENGTHS)
-    weights = linear.weights / deviation[:, None]
-    bias = linear.bias - mean @ weights
-    student = EncoderStudent(
-        lesson.labels,
-        embedder=embedder,
-        model=model,
-        weights=weights.astype(np.float32),
-        bias=bias.astype(np.float32),
-        teacher=about,
-    )
-    return student, linear.strength
+        embedder = self.teacher.scorer
+        if not isinstance(embedder, EmbeddingScorer):
+            raise InputError("the teacher's scorer gives no vectors of texts: ask for the student 'ngrams' alone")
+        if not len(self.lesson.learned):
+            raise DataError("all texts that the teacher is sure of are held out: give more texts")
+        distinct = list(dict.fromkeys(self.lesson.texts))
+        places = {text: place for place, text in enumerate(distinct)}
+        vectors = text_vectors(
+            embedder,
+            [*distinct, *rest],
+            folder=self.folder,
+            settings={"model": self.model, "model_sha256": weights_hash(self.model), "dtype": self.dtype},
+            fresh=self.fresh,
+            progress=self.progress,
+        )
+        learned = [places[self.lesson.texts[number]] for number in self.lesson.learned]
+        return vectors[learned], vectors[len(distinct) :]
 
 
 def _load(model: str, scorer: str, batch_size: int, device: str | None, dtype: str | None) -> Any:
