@@ -15,7 +15,7 @@ from synonym_teacher import LABELS, SynonymScorer, texts
 
 from ironwok.cli import language, main
 from ironwok.distill import distill, pipeline
-from ironwok.distill.fitting import fit_linear, fit_shares
+from ironwok.distill.fitting import fit_scores
 from ironwok.distill.pipeline import drawn
 from ironwok.distill.vectors import BLOCKS, VECTORS, text_vectors
 from ironwok.errors import InputError
@@ -242,31 +242,19 @@ def test_without_a_second_round_the_report_says_why(lines, tmp_path):
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-def test_whole_labels_are_learned_as_scikit_learn_does(sparse):
+def test_scores_are_learned_as_by_ridge_regression(sparse):
     from scipy.sparse import csr_matrix
+    from sklearn.linear_model import Ridge
 
     chance = np.random.default_rng(0)
-    features = chance.normal(size=(120, 6)) * (chance.random((120, 6)) < 0.5)
-    columns = (features @ chance.normal(size=(6, 3)) + chance.gumbel(size=(120, 3))).argmax(axis=1)
-    weights = chance.random(120) + 0.2
-    labels = ["a", "b", "c", "never"]
-    told = {"weights": weights, "strength": 2.0, "most_steps": 2000}
-    known = fit_linear(features, [labels[column] for column in columns], labels=labels, **told)
-    own = fit_shares(csr_matrix(features) if sparse else features, np.eye(4)[columns], **told)
-    # a constant for all labels changes no probability: the regularisation settles it for weights, nothing for biases
-    assert own.weights == pytest.approx(known.weights, abs=2e-3)
-    assert own.bias[:3] - own.bias[0] == pytest.approx(known.bias[:3] - known.bias[0], abs=2e-3)
-    assert own.bias[3] == known.bias[3] == -1e4
-
-
-def test_shares_are_what_copies_with_weights_are():
-    chance = np.random.default_rng(1)
-    features, shares = chance.normal(size=(60, 4)), chance.dirichlet([1, 1, 1], size=60)
-    copies = np.repeat(features, 3, axis=0)
-    whole = np.tile(np.eye(3), (60, 1))
-    one = fit_shares(features, shares, strength=1.0, most_steps=1000)
-    many = fit_shares(copies, whole, weights=shares.ravel(), strength=1.0, most_steps=1000)
-    assert one.weights == pytest.approx(many.weights, abs=1e-3)
+    features = chance.normal(size=(40, 90)) * (chance.random((40, 90)) < 0.3)
+    targets = features @ chance.normal(size=(90, 3)) + chance.normal(size=(40, 3))
+    targets[:, 2] = 5.0  # nothing to learn but the mean
+    own = fit_scores(csr_matrix(features) if sparse else features, targets, strength=2.0, tolerance=1e-6)
+    known = Ridge(alpha=0.5, fit_intercept=False).fit(features, targets - targets.mean(axis=0))
+    assert own.weights == pytest.approx(known.coef_.T, abs=1e-4)
+    assert own.bias == pytest.approx(targets.mean(axis=0))
+    assert own.weights[:, 2] == pytest.approx(0)
 
 
 def test_the_command_says_which_round_is_kept(lines, tmp_path, capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""Linear layers over n-grams and over vectors of an encoder, fitted to labels or to shares of labels."""
+"""Linear layers over n-grams and over vectors of an encoder, fitted to scores or to labels."""
 
 # N texts, C labels, D features
 
@@ -76,43 +76,50 @@ def fit_linear(
     return Linear(spread, bias, strength)
 
 
-def fit_shares(
+def fit_scores(
     features: Any,
     targets: NDArray[np.float64],
     *,
-    weights: NDArray[np.float64] | None = None,
     strength: float,
-    most_steps: int = 200,
+    most_steps: int = 100,
+    tolerance: float = 1e-3,
 ) -> Linear:
-    """The same regression where a text is of several labels at once, each with a share.
+    """Ridge regression of scores, one column a label.
 
-    features: [N, D], sparse or not. targets: shares [N, C], none negative, rows sum to 1. weights: of the texts [N],
-    equal if None. Minimises  sum_n weight_n * crossentropy(targets_n, softmax(features_n W + b)) + |W|^2 / (2 strength)
-    by L-BFGS (SciPy), which is what `fit_linear` does where every row has one label (scikit-learn, "lbfgs"); that one
-    knows whole labels only. A label without any share gets probability 0.
+    features: [N, D], sparse or not. targets: [N, C]. Minimises |features W + b - targets|^2 + |W|^2 / strength, where b
+    is the mean of the targets: n-grams have no mean worth subtracting, vectors come with mean 0.
+
+    Dense features by the normal equations. Sparse ones, of which there are more than texts, by conjugate gradients on
+    (X X^T + I / strength) A = targets - b, all columns at once, W = X^T A; until what is left of every column is
+    ``tolerance`` of its length, or for ``most_steps``.
     """
-    from scipy.optimize import minimize
+    bias = targets.mean(axis=0)
+    wanted = targets - bias
+    if not hasattr(features, "tocsr"):
+        square_DD = features.T @ features + np.eye(features.shape[1]) / strength
+        return Linear(np.linalg.solve(square_DD, features.T @ wanted), bias, strength)
+    rows, columns = features.astype(np.float32), features.T.tocsr().astype(np.float32)
+    left = wanted.astype(np.float32)
+    answer, direction = np.zeros_like(left), left.copy()
+    lengths = (left**2).sum(axis=0)
+    enough = tolerance**2 * lengths
+    for _ in range(most_steps):
+        if np.all(lengths <= enough):
+            break
+        image = rows @ (columns @ direction) + direction / np.float32(strength)
+        # a column that is done has nothing left to divide
+        step = lengths / np.maximum((direction * image).sum(axis=0), np.finfo(np.float32).tiny)
+        answer += step * direction
+        left -= step * image
+        shorter = (left**2).sum(axis=0)
+        direction = left + shorter / np.maximum(lengths, np.finfo(np.float32).tiny) * direction
+        lengths = shorter
+    return Linear((columns @ answer).astype(np.float64), bias, strength)
 
-    present = np.flatnonzero(targets.sum(axis=0) > 0)
-    shares_NC = targets[:, present]
-    rows = features.astype(np.float64)
-    own = np.ones(len(targets)) if weights is None else weights
-    width, count = features.shape[1], len(present)
 
-    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        layer_DC, bias_C = flat[: width * count].reshape(width, count), flat[width * count :]
-        scores_NC = rows @ layer_DC + bias_C
-        scores_NC -= scores_NC.max(axis=1, keepdims=True)
-        logs_NC = scores_NC - np.log(np.exp(scores_NC).sum(axis=1, keepdims=True))
-        value = -(own * (shares_NC * logs_NC).sum(axis=1)).sum() + (layer_DC**2).sum() / (2 * strength)
-        slopes_NC = own[:, None] * (np.exp(logs_NC) - shares_NC)
-        slope_DC = rows.T @ slopes_NC + layer_DC / strength
-        return float(value), np.concatenate([slope_DC.ravel(), slopes_NC.sum(axis=0)])
-
-    flat = minimize(loss, np.zeros((width + 1) * count), jac=True, method="L-BFGS-B", options={"maxiter": most_steps}).x
-    spread, bias = np.zeros((width, targets.shape[1])), np.full(targets.shape[1], _NEVER)
-    spread[:, present], bias[present] = flat[: width * count].reshape(width, count), flat[width * count :]
-    return Linear(spread, bias, strength)
+def never(layer: Linear, absent: NDArray[np.bool_]) -> Linear:
+    """The layer, for which the probability of absent labels [C] is 0."""
+    return Linear(np.where(absent, 0.0, layer.weights), np.where(absent, _NEVER, layer.bias), layer.strength)
 
 
 def choose_strength(

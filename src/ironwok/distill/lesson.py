@@ -15,12 +15,16 @@ from numpy.typing import NDArray
 from ironwok.distill.labelling import Labelled
 from ironwok.errors import DataError, DataWarning
 
+# scores have five digits: what is less than one of the last is as good as one
+_LEAST = 1e-5
+
 
 class Lesson:
     """What the teacher said, and which of it is learned from.
 
-    best: its labels. sure: their scores. said: its scores of all labels [N, C], rows sum to 1. kept: where it did not
-    abstain. held: what is kept for the report. aside: what strengths and rounds are chosen on. All over the texts.
+    best: its labels. sure: their scores. said: natural logarithms of its scores, less their mean [N, C]. kept: where it
+    did not abstain. held: what is kept for the report. aside: what strengths and rounds are chosen on. All over texts.
+    absent: labels that are the best one of no text that is learned from [C].
     """
 
     def __init__(
@@ -31,15 +35,17 @@ class Lesson:
         self.best = np.array([one.labels[0] for one in labelled])
         self.sure = np.array([one.scores[0] for one in labelled])
         columns = {label: column for column, label in enumerate(labels)}
-        said_NC = np.zeros((len(labelled), len(labels)))
+        scores_NC = np.zeros((len(labelled), len(labels)))
         for row, one in enumerate(labelled):
-            said_NC[row, [columns[label] for label in one.labels]] = one.scores
-        self.said = said_NC / said_NC.sum(axis=1, keepdims=True)
+            scores_NC[row, [columns[label] for label in one.labels]] = one.scores
+        logs_NC = np.log(np.maximum(scores_NC, _LEAST))
+        self.said = logs_NC - logs_NC.mean(axis=1, keepdims=True)
         self.kept = self.sure >= threshold
         places = np.array([zlib.crc32(text.encode("utf-8", "surrogatepass")) for text in self.texts]) / 2**32
         self.held = places < held_out
         self.aside = (places >= held_out) & (places < held_out + 0.1 * (1 - held_out))
         self.threshold = threshold
+        self.absent = ~np.isin(labels, self.best[self.learned])
 
     def balance(self) -> dict[str, int]:
         counts = Counter(self.best[self.kept].tolist())

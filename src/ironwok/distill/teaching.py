@@ -11,22 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ironwok.distill.fitting import Choice, Linear, choose_strength, fit_linear, fit_shares, standardised
+from ironwok.distill.fitting import Choice, Linear, choose_strength, fit_scores, never, standardised
 from ironwok.distill.lesson import Lesson
 from ironwok.distill.report import RoundReport
 from ironwok.students.encoder import EncoderStudent
 from ironwok.students.hashing import HashedNgrams
 from ironwok.students.ngrams import NgramStudent
-from ironwok.zero_shot.mapping import softmax
 from ironwok.zero_shot.pairs import EmbeddingScorer
 
-_NGRAM_STRENGTHS = (1.0, 3.0, 10.0, 30.0)
-_ENCODER_STRENGTHS = (0.001, 0.01, 0.1)
-_LONGEST, _BITS, _BITS_MANY = 4, 18, 20
-# vectors that are brought to 64 bits together
-_AT_ONCE = 8192
+_NGRAM_STRENGTHS = (0.3, 1.0, 3.0, 10.0)
+_ENCODER_STRENGTHS = (0.0003, 0.003, 0.03, 0.3)
+# with so many bits the n-grams of 20,000 headlines seldom share a bucket: with 18 they shared a good deal of them
+_LONGEST, _BITS = 4, 22
 # from so many texts on, an n-gram that only one of them has is left out
 _MANY = 2000
+# vectors that are brought to 64 bits together
+_AT_ONCE = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,11 @@ class Head:
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
 
-    def shares(self, vectors: NDArray[Any]) -> NDArray[np.float64]:
-        """Probabilities [N, C] of vectors [N, D]."""
+    def scores(self, vectors: NDArray[Any]) -> NDArray[np.float64]:
+        """What it takes the teacher's log scores for [N, C], of vectors [N, D]."""
         starts = range(0, len(vectors), _AT_ONCE)
         parts = ((vectors[start : start + _AT_ONCE] - self.mean) / self.deviation for start in starts)
-        return np.concatenate([softmax(self.layer.scores(part)) for part in parts])
+        return np.concatenate([self.layer.scores(part) for part in parts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +64,18 @@ class Rest:
 def teach_heads(lesson: Lesson, vectors: NDArray[Any]) -> Heads:
     """vectors: of the learned texts [N, D]."""
     numbers = lesson.learned
-    targets, weights, aside = lesson.best[numbers], lesson.sure[numbers], lesson.aside[numbers]
+    targets, aside = lesson.said[numbers], lesson.aside[numbers]
     features, mean, deviation = standardised(vectors)
-
-    def fit(rows: NDArray[np.bool_], strength: float) -> Linear:
-        return fit_linear(
-            features[rows], targets[rows].tolist(), labels=lesson.labels, weights=weights[rows], strength=strength
-        )
-
     choice = choose_strength(
-        lambda strength: fit(~aside, strength),
-        lambda layer: _agreement(layer.scores(features[aside]), targets[aside], lesson.labels),
+        lambda strength: fit_scores(features[~aside], targets[~aside], strength=strength),
+        lambda layer: _agreement(layer, features[aside], lesson, numbers[aside]),
         aside=int(aside.sum()),
         strengths=_ENCODER_STRENGTHS,
     )
-    final = fit(np.ones_like(aside), choice.strength)
-    blind = final if choice.agreement is None else fit(~aside, choice.strength)
+    final = fit_scores(features, targets, strength=choice.strength)
+    blind = final
+    if choice.agreement is not None:
+        blind = fit_scores(features[~aside], targets[~aside], strength=choice.strength)
     return Heads(choice, Head(final, mean, deviation), Head(blind, mean, deviation))
 
 
@@ -87,8 +83,9 @@ def encoder_student(
     lesson: Lesson, heads: Heads, *, embedder: EmbeddingScorer, model: str, about: Mapping[str, Any]
 ) -> EncoderStudent:
     head = heads.final
-    weights = head.layer.weights / head.deviation[:, None]
-    bias = head.layer.bias - head.mean @ weights
+    layer = never(head.layer, lesson.absent)
+    weights = layer.weights / head.deviation[:, None]
+    bias = layer.bias - head.mean @ weights
     return EncoderStudent(
         lesson.labels,
         embedder=embedder,
@@ -118,9 +115,9 @@ def ngram_student(
 ) -> Taught:
     """One round; two where there are heads, the vectors of the learned texts [N, D], and the rest.
 
-    The first round learns what the teacher said. The second learns the same texts and the rest, with the shares that
-    the student with the encoder gives the labels, mixed with the teacher's where that one was asked. It is kept where
-    it agrees with the teacher on more of the texts set aside. So that these are new to both rounds, the encoder's head
+    The first round learns what the teacher said of every label. The second learns the same texts and the rest, with
+    what the student with the encoder says, and the mean of both where the teacher was asked. It is kept where it
+    agrees with the teacher on more of the texts set aside. So that these are new to both rounds, the encoder's layer
     in the comparison has not seen them either; what is kept is then taught again with everything.
     """
     ways = [_first_round(lesson)]
@@ -130,7 +127,7 @@ def ngram_student(
     # of equal ones the earlier, which is smaller and was quicker to make
     best = max(range(len(ways)), key=lambda place: (choices[place].agreement or 0.0, -place))
     strength = choices[best].strength
-    layer = ways[best].fit(False, strength)
+    layer = never(ways[best].fit(False, strength), lesson.absent)
     student = NgramStudent(
         lesson.labels,
         features=ways[best].features,
@@ -152,55 +149,52 @@ class _Way:
     texts: int
     features: HashedNgrams
     fit: Callable[[bool, float], Linear]
-    strengths: Sequence[float]
 
     def choose(self, lesson: Lesson) -> Choice:
         numbers = np.flatnonzero(lesson.kept & lesson.aside)
         rows = self.features.transform([lesson.texts[number] for number in numbers])
         return choose_strength(
             lambda strength: self.fit(True, strength),
-            lambda layer: _agreement(layer.scores(rows), lesson.best[numbers], lesson.labels),
+            lambda layer: _agreement(layer, rows, lesson, numbers),
             aside=len(numbers),
-            strengths=self.strengths,
+            strengths=_NGRAM_STRENGTHS,
         )
 
 
 def _first_round(lesson: Lesson) -> _Way:
     numbers = lesson.learned
     texts = [lesson.texts[number] for number in numbers]
-    features = HashedNgrams.learn(texts, longest=_LONGEST, bits=_BITS, fewest=2 if len(texts) >= _MANY else 1)
-    rows = features.transform(texts)
-    targets, weights = lesson.best[numbers], lesson.sure[numbers]
-
-    def fit(blind: bool, strength: float) -> Linear:
-        mask = ~lesson.aside[numbers] if blind else np.ones(len(numbers), dtype=bool)
-        return fit_linear(
-            rows[mask], targets[mask].tolist(), labels=lesson.labels, weights=weights[mask], strength=strength
-        )
-
-    return _Way(len(texts), features, fit, _NGRAM_STRENGTHS)
+    return _way(texts, ~lesson.aside[numbers], lesson.said[numbers], lesson.said[numbers])
 
 
 def _second_round(lesson: Lesson, heads: Heads, vectors: NDArray[Any], rest: Rest) -> _Way:
     numbers = lesson.learned
     texts = [*(lesson.texts[number] for number in numbers), *rest.texts]
-    features = HashedNgrams.learn(texts, longest=_LONGEST, bits=_BITS_MANY, fewest=2)
+    new = np.concatenate([~lesson.aside[numbers], np.ones(len(rest.texts), dtype=bool)])
+    said = lesson.said[numbers]
+    final, blind = (
+        np.concatenate([(said + head.scores(vectors)) / 2, head.scores(rest.vectors)])
+        for head in (heads.final, heads.blind)
+    )
+    return _way(texts, new, final, blind)
+
+
+def _way(texts: Sequence[str], new: NDArray[np.bool_], final: NDArray[np.float64], blind: NDArray[np.float64]) -> _Way:
+    """new: texts that are not set aside [N]. final, blind: what is learned of all, and of the new ones [N, C]."""
+    features = HashedNgrams.learn(texts, longest=_LONGEST, bits=_BITS, fewest=2 if len(texts) >= _MANY else 1)
     rows = features.transform(texts)
-    said_NC = lesson.said[numbers]
-    asked = np.concatenate([~lesson.aside[numbers], np.ones(len(rest.texts), dtype=bool)])
 
-    def shares(head: Head) -> NDArray[np.float64]:
-        return np.concatenate([(said_NC + head.shares(vectors)) / 2, head.shares(rest.vectors)])
+    def fit(without: bool, strength: float) -> Linear:
+        return (
+            fit_scores(rows[new], blind[new], strength=strength)
+            if without
+            else fit_scores(rows, final, strength=strength)
+        )
 
-    seen, unseen = shares(heads.final), shares(heads.blind)
-
-    def fit(blind: bool, strength: float) -> Linear:
-        if blind:
-            return fit_shares(rows[asked], unseen[asked], strength=strength)
-        return fit_shares(rows, seen, strength=strength)
-
-    return _Way(len(texts), features, fit, _NGRAM_STRENGTHS)
+    return _Way(len(texts), features, fit)
 
 
-def _agreement(scores: NDArray[np.float64], targets: NDArray[np.str_], labels: Sequence[str]) -> float:
-    return float(np.mean(np.array(labels)[scores.argmax(axis=1)] == targets))
+def _agreement(layer: Linear, features: Any, lesson: Lesson, numbers: NDArray[np.int64]) -> float:
+    """How often a layer says what the teacher says of these texts."""
+    best = never(layer, lesson.absent).scores(features).argmax(axis=1)
+    return float(np.mean(np.array(lesson.labels)[best] == lesson.best[numbers]))
