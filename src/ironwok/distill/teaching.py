@@ -19,7 +19,7 @@ from ironwok.students.hashing import HashedNgrams
 from ironwok.students.ngrams import NgramStudent
 from ironwok.zero_shot.pairs import EmbeddingScorer
 
-_NGRAM_STRENGTHS = (0.3, 1.0, 3.0, 10.0)
+_NGRAM_STRENGTHS = (1.0, 3.0, 10.0, 30.0)
 _ENCODER_STRENGTHS = (0.0003, 0.003, 0.03, 0.3)
 # with so many bits the n-grams of 20,000 headlines seldom share a bucket: with 18 they shared a good deal of them
 _LONGEST, _BITS = 4, 22
