@@ -144,6 +144,8 @@ def test_what_cannot_be_learned_is_refused(texts, teacher, tmp_path):
         go(only, tmp_path / "a", teacher)
     with pytest.raises(DataError, match=r"0 reach the threshold of 1\.00"):
         go(texts, tmp_path / "b", teacher, threshold=1.0)
+    with pytest.raises(DataError, match=r"texts that are not held out have . of 2 labels.*hold out a smaller"):
+        go(texts, tmp_path / "f", teacher, held_out=0.9999)
     with pytest.raises(DataError, match="no texts"):
         go([], tmp_path / "c", teacher)
     with pytest.raises(InputError, match="students are"):

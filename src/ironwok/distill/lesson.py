@@ -62,6 +62,12 @@ class Lesson:
                 f"with {len(self.labels) - len(empty)} of {len(self.labels)} labels: give more texts, other words for "
                 "the labels, or a lower threshold"
             )
+        learned = int((~self.absent).sum())
+        if learned < 2:
+            raise DataError(
+                f"the {len(self.learned)} texts that are not held out have {learned} of {len(self.labels)} labels: "
+                "there is nothing to learn; give more texts, or hold out a smaller share"
+            )
         if empty:
             warnings.warn(
                 f"no text was labelled {', '.join(empty[:5])}{' …' if len(empty) > 5 else ''}: the students will never "

@@ -18,7 +18,7 @@ from ironwok.distill.labelling import label_texts
 from ironwok.distill.lesson import Lesson
 from ironwok.distill.report import DistillReport, RoundReport, StudentReport, Why
 from ironwok.distill.speed import bytes_of, one_thread, texts_per_second
-from ironwok.errors import DataError, InputError, LongTextWarning
+from ironwok.errors import InputError, LongTextWarning
 from ironwok.files import replace_file
 from ironwok.students.student import Student
 from ironwok.zero_shot.labels import LabelSet, parse_labels
@@ -250,8 +250,6 @@ class _School:
         embedder = self.teacher.scorer
         if not isinstance(embedder, EmbeddingScorer):
             raise InputError("the teacher's scorer gives no vectors of texts: ask for the student 'ngrams' alone")
-        if not len(self.lesson.learned):
-            raise DataError("all texts that the teacher is sure of are held out: give more texts")
         distinct = list(dict.fromkeys(self.lesson.texts))
         places = {text: place for place, text in enumerate(distinct)}
         vectors = text_vectors(
