@@ -1,6 +1,6 @@
 """From prompt scoring to a small, fast classifier: label unlabelled texts, teach students, say how good they are.
 
-Names load on first use; `HashedTextClassifier` needs scikit-learn (the extra "distill").
+Names load on first use; teaching and `HashedTextClassifier` need scikit-learn (the extra "distill").
 """
 
 from __future__ import annotations

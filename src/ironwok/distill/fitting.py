@@ -7,6 +7,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def fit_linear(
     features: [N, D], sparse or not. weights: of the texts [N], equal if None.
     Raises DataError where fewer than two labels have texts.
     """
-    regression, convergence_warning = _scikit_learn()
+    regression = _scikit_learn("linear_model").LogisticRegression
     present = sorted(set(targets))
     if len(present) < 2:
         raise DataError(
@@ -64,7 +65,7 @@ def fit_linear(
     model = regression(C=strength, max_iter=most_steps)
     with warnings.catch_warnings():
         # what is left to gain after so many steps changes no answer
-        warnings.simplefilter("ignore", convergence_warning)
+        warnings.simplefilter("ignore", _scikit_learn("exceptions").ConvergenceWarning)
         model.fit(features, np.array(targets), sample_weight=weights)
     coefficients, intercepts = np.asarray(model.coef_, np.float64), np.asarray(model.intercept_, np.float64)
     if len(model.classes_) == 2:
@@ -87,34 +88,17 @@ def fit_scores(
     """Ridge regression of scores, one column a label.
 
     features: [N, D], sparse or not. targets: [N, C]. Minimises |features W + b - targets|^2 + |W|^2 / strength, where b
-    is the mean of the targets: n-grams have no mean worth subtracting, vectors come with mean 0.
-
-    Dense features by the normal equations. Sparse ones, of which there are more than texts, by conjugate gradients on
-    (X X^T + I / strength) A = targets - b, all columns at once, W = X^T A; until what is left of every column is
-    ``tolerance`` of its length, or for ``most_steps``.
+    is the mean of the targets: n-grams have no mean worth subtracting, vectors come with mean 0. Sparse features take
+    conjugate gradients, of ``most_steps`` at most a column.
     """
+    ridge = _scikit_learn("linear_model").Ridge
     bias = targets.mean(axis=0)
-    wanted = targets - bias
-    if not hasattr(features, "tocsr"):
-        square_DD = features.T @ features + np.eye(features.shape[1]) / strength
-        return Linear(np.linalg.solve(square_DD, features.T @ wanted), bias, strength)
-    rows, columns = features.astype(np.float32), features.T.tocsr().astype(np.float32)
-    left = wanted.astype(np.float32)
-    answer, direction = np.zeros_like(left), left.copy()
-    lengths = (left**2).sum(axis=0)
-    enough = tolerance**2 * lengths
-    for _ in range(most_steps):
-        if np.all(lengths <= enough):
-            break
-        image = rows @ (columns @ direction) + direction / np.float32(strength)
-        # a column that is done has nothing left to divide
-        step = lengths / np.maximum((direction * image).sum(axis=0), np.finfo(np.float32).tiny)
-        answer += step * direction
-        left -= step * image
-        shorter = (left**2).sum(axis=0)
-        direction = left + shorter / np.maximum(lengths, np.finfo(np.float32).tiny) * direction
-        lengths = shorter
-    return Linear((columns @ answer).astype(np.float64), bias, strength)
+    if hasattr(features, "tocsr"):
+        model = ridge(alpha=1 / strength, fit_intercept=False, solver="sparse_cg", max_iter=most_steps, tol=tolerance)
+        model.fit(features.astype(np.float32), (targets - bias).astype(np.float32))
+    else:
+        model = ridge(alpha=1 / strength, fit_intercept=False, solver="cholesky").fit(features, targets - bias)
+    return Linear(np.asarray(model.coef_, np.float64).T, bias, strength)
 
 
 def never(layer: Linear, absent: NDArray[np.bool_]) -> Linear:
@@ -149,10 +133,8 @@ def standardised(vectors: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np
     return (vectors - mean) / deviation, mean, deviation
 
 
-def _scikit_learn() -> tuple[Any, Any]:
+def _scikit_learn(module: str) -> Any:
     try:
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
+        return import_module(f"sklearn.{module}")
     except ImportError as error:
         raise MissingExtraError("distill", feature="teaching a student") from error
-    return LogisticRegression, ConvergenceWarning
