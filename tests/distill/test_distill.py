@@ -14,7 +14,7 @@ from keyword_teacher import LABELS, KeywordScorer, has_word
 
 from ironwok.cli import language, main
 from ironwok.distill import distill, pipeline
-from ironwok.errors import DataError, DataWarning, InputError, LabelError, OutputError
+from ironwok.errors import DataError, DataWarning, InputError, LabelError, MissingExtraError, OutputError
 from ironwok.students import EncoderStudent, NgramStudent, load_student
 from ironwok.zero_shot import ZeroShotClassifier
 
@@ -138,7 +138,7 @@ def test_a_label_that_no_text_got_is_told_and_never_said(texts, tmp_path):
     assert load_student(tmp_path).classify(["ξψζ"])[0].scores[2] == 0
 
 
-def test_what_cannot_be_learned_is_refused(texts, teacher, tmp_path):
+def test_what_cannot_be_learned_is_refused(texts, teacher, tmp_path, monkeypatch):
     only = [text for text in texts if has_word(text, "体育")]
     with pytest.raises(DataError, match="1 of 2 labels"):
         go(only, tmp_path / "a", teacher)
@@ -154,10 +154,16 @@ def test_what_cannot_be_learned_is_refused(texts, teacher, tmp_path):
         go(texts, tmp_path / "d", teacher, truth=[None] * 255)
     with pytest.raises(InputError, match="held_out is 1"):
         go(texts, tmp_path / "d", teacher, held_out=1)
-    with pytest.raises(LabelError):
+    with pytest.raises(LabelError, match="is 1 label, '体育': give two or more"):
         go(texts, tmp_path / "d", teacher, labels=["体育"])
+    with pytest.raises(LabelError, match="no label"):
+        go(texts, tmp_path / "d", teacher, labels=[])
     with pytest.raises(InputError, match="no vectors"):
         go(texts, tmp_path / "e", teacher, students=["encoder"])
+    # without what fits them no label is asked for
+    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    with pytest.raises(MissingExtraError, match=r"ironwok\[distill\]"):
+        go(texts, tmp_path / "d", teacher)
     assert not (tmp_path / "d").exists()
 
 

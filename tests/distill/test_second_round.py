@@ -217,7 +217,7 @@ def test_vectors_of_other_texts_or_another_model_are_made_anew(tmp_path, monkeyp
 
 
 def test_bad_values_name_the_way_out(lines, tmp_path):
-    with pytest.raises(InputError, match=r"limit is 0.*None"):
+    with pytest.raises(InputError, match=r"limit is 0.*leave it out for all"):
         go(lines, tmp_path, limit=0)
     with pytest.raises(InputError, match=r"rounds is 3; give 1 .* or 2"):
         go(lines, tmp_path, rounds=3)

@@ -174,6 +174,12 @@ def distill(
     from ironwok.errors import IronwokWarning
 
     texts, truth = _read(unlabelled, text_field, label_field)
+    say(
+        t(
+            en=f"{len(texts):,} texts; what the teacher says goes to {out / 'labelled.jsonl'} as it comes …",
+            zh=f"共 {len(texts):,} 条；教师的标注会陆续写入 {out / 'labelled.jsonl'} ……",
+        )
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", IronwokWarning)
         report = run(

@@ -133,6 +133,11 @@ def standardised(vectors: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np
     return (vectors - mean) / deviation, mean, deviation
 
 
+def require_scikit_learn() -> None:
+    """Raise MissingExtraError where nothing can be fitted, before hours went into labels."""
+    _scikit_learn("linear_model")
+
+
 def _scikit_learn(module: str) -> Any:
     try:
         return import_module(f"sklearn.{module}")

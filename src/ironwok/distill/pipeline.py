@@ -14,11 +14,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ironwok.distill.fitting import require_scikit_learn
 from ironwok.distill.labelling import label_texts
 from ironwok.distill.lesson import Lesson
 from ironwok.distill.report import DistillReport, RoundReport, StudentReport, Why
 from ironwok.distill.speed import bytes_of, one_thread, texts_per_second
-from ironwok.errors import InputError, LongTextWarning
+from ironwok.errors import InputError, LabelError, LongTextWarning
 from ironwok.files import replace_file
 from ironwok.students.student import Student
 from ironwok.zero_shot.labels import LabelSet, parse_labels
@@ -95,12 +96,19 @@ def distill(
             f"there are {len(listed)} texts and {len(truth)} true labels: give one a text, None if unknown"
         )
     if not 0 < held_out < 1:
-        raise InputError(f"held_out is {held_out}; it is a share between 0 and 1")
+        raise InputError(f"held_out is {held_out}; it is a share above 0 and below 1, such as 0.1")
     if limit is not None and limit < 1:
-        raise InputError(f"limit is {limit}; the teacher labels 1 text or more: leave it out (None) for all")
+        raise InputError(f"limit is {limit}; the teacher labels 1 text or more: leave it out for all")
     if rounds not in range(1, _ROUNDS + 1):
-        raise InputError(f"rounds is {rounds}; give 1 for what the teacher says alone, or {_ROUNDS}")
-    label_set = parse_labels(labels, separator=label_separator)
+        raise InputError(
+            f"rounds is {rounds}; give 1 for what the teacher says alone, or {_ROUNDS} for what the student with the "
+            "encoder says of the other texts, too"
+        )
+    label_set = parse_labels(labels, separator=label_separator, at_least=0)
+    if len(label_set.names) < 2:
+        named = f"is 1 label, {label_set.names[0]!r}" if label_set.names else "is no label"
+        raise LabelError(f"there {named}: give two or more, of which a student chooses one for a text")
+    require_scikit_learn()
     bound = check_threshold(threshold)
     bound = min(0.6, 3 / len(label_set.names)) if bound is None else bound
     templates = default_template(label_set.names) if template is None else template
