@@ -8,6 +8,9 @@ VENV ?= .venv
 REPORT ?= report
 LABELS ?= 科技,财经,体育,健康,农业,天气,教育,法律,购物,餐饮
 
+# tests run beside each other in so many processes; ARGS alone runs in one
+TEST_PROCESSES ?= 2
+
 # the environment's own Python once there is one, else the first on the path that is new enough
 PYTHON ?= $(shell for p in $(VENV)/bin/python python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -42,8 +45,8 @@ demo: $(RUN_READY)  ## read examples/documents with the shipped weights, write r
 	@echo
 	@echo "Open the report in a browser; it is one file and needs no network: $(abspath $(REPORT)/index.html)"
 
-test: $(DEV_READY)  ## all tests; ARGS="tests/surface -k help" for some
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(DEV_READY)  ## all tests, in two processes; ARGS="tests/surface -k help" for some
+	@$(BIN)/python -m pytest $(if $(ARGS),,-n $(TEST_PROCESSES) --dist loadfile) $(ARGS)
 
 lint: $(DEV_READY)  ## style, types, direction of imports
 	@$(BIN)/ruff check .

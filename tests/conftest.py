@@ -19,6 +19,10 @@ settings.register_profile(
 settings.register_profile("explore", parent=settings.get_profile("repeatable"), derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
+# Beside each other (pytest-xdist) tests, and what they start, take one thread each: before torch is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A shell that starts a job in the background lets it ignore SIGINT, and so do the processes that the tests start.
 # What Ctrl-C does is part of what is tested.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
