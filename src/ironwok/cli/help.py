@@ -117,4 +117,23 @@ def usage_problem(error: Exception) -> str:
     if name == "MissingParameter" and parameter is not None:
         missing = parameter.opts[0] if parameter.param_type_name == "option" else _place(parameter)
         return t(en=f"{missing} is missing", zh=f"缺少 {missing}")
+    if name == "BadParameter" and parameter is not None and (wrong := _wrong_value(error)):
+        return f"{parameter.opts[0]}: {wrong}"
     return t(en=text, zh=f"命令行有误：{text}")
+
+
+def _wrong_value(error: Exception) -> str | None:
+    """What pydantic, which reads the values of Typer's options, says without the value; None for what is rarer."""
+    faults = getattr(error.__cause__ or error.__context__, "errors", lambda: None)()
+    if not faults:
+        return None
+    value, kind, bound = faults[0].get("input"), faults[0].get("type"), faults[0].get("ctx", {})
+    if kind == "less_than_equal":
+        return t(en=f"{value} is too much; give {bound['le']:g} or less", zh=f"{value} 太大，最大 {bound['le']:g}")
+    if kind == "greater_than_equal":
+        return t(en=f"{value} is too little; give {bound['ge']:g} or more", zh=f"{value} 太小，最小 {bound['ge']:g}")
+    if kind in ("int_parsing", "int_from_float"):
+        return t(en=f"{value!r} is no whole number", zh=f"{value!r} 不是整数")
+    if kind == "float_parsing":
+        return t(en=f"{value!r} is no number", zh=f"{value!r} 不是数")
+    return None

@@ -27,7 +27,6 @@ def lab(
 def _list(asked: bool) -> None:
     if not asked:
         return
-    from rich.padding import Padding
     from rich.text import Text
 
     from ironwok.lab.plan import cells_of, final_specs, sweep_specs
@@ -42,5 +41,8 @@ def _list(asked: bool) -> None:
         size = t(en=f"{runs} runs, {len(recipe.claims)} claims", zh=f"{runs} 次运行，{len(recipe.claims)} 个论断")
         console.print(Text.assemble((f"ironwok lab {recipe.kind} {name}", "bold"), f"  ({size})"), soft_wrap=True)
         # a width of its own: a wide terminal would put a paragraph on one line
-        console.print(Padding(Text(recipe.about), (0, 0, 1, 4)), width=min(console.width, 100))
+        for line in Text(recipe.about).wrap(console, min(console.width, 100) - 4):
+            line.rstrip()
+            console.print(Text("    ") + line, soft_wrap=True)
+        console.print()
     raise typer.Exit
