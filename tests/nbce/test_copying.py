@@ -11,7 +11,7 @@ from tiny_causal import KINDS, make_model, make_tokenizer
 from ironwok.errors import InputError, LanguageWarning
 from ironwok.nbce import Answerer, Settings
 from ironwok.nbce.contexts import Part
-from ironwok.nbce.copying import CHANNEL, LONGEST, SENTENCE, beginnings, copy, ends_whole
+from ironwok.nbce.copying import CHANNEL, LONGEST, SENTENCE, beginnings, copy, ends_whole, tells
 from ironwok.nbce.engine import Engine
 from ironwok.nbce.prefill import prefill
 from ironwok.nbce.prompts import ENGLISH, ENGLISH_PLAIN, Prompter
@@ -22,15 +22,15 @@ QUESTION = "When do they sail?"
 COPIED = Settings(copy=True, max_tokens=8)
 
 
-def copied(kind: str, *, chat: bool, text: str = TEXT):
+def copied(kind: str, *, chat: bool, text: str = TEXT, question: str = QUESTION):
     tokenizer = make_tokenizer(chat=chat)
     engine, prompter = Engine(make_model(kind)), Prompter(tokenizer)
     layout = ENGLISH if chat else ENGLISH_PLAIN
-    asked = prompter.question(QUESTION, layout)
+    asked = prompter.question(question, layout)
     part = Part(0, Span(3, 3 + len(text), text), tuple(prompter.text(text)))
     rows = [prompter.context(part.token_ids, layout)]
     (prepared,) = prefill(engine, prompter.head(), rows, [asked], Settings(), chunk_tokens=4096)
-    found = copy(engine, prompter, prepared, [part], QUESTION, asked, layout, end={2})
+    found = copy(engine, prompter, prepared, [part], question, asked, layout, end={2})
     return engine.model, prompter, layout, asked, found
 
 
@@ -118,6 +118,40 @@ def test_where_words_begin(text, starts):
 )
 def test_where_a_stretch_may_end(text, end, whole):
     assert ends_whole(text, 0, end) is whole
+
+
+@pytest.mark.parametrize(
+    ("stretch", "question", "more"),
+    [
+        ("the Saxon Garden", "What is the Saxon Garden in Polish?", False),
+        ("Ogród Saski", "What is the Saxon Garden in Polish?", True),
+        ("encoding", "How can graphs be encoded?", False),
+        ("the Luther Bible", "What work of Luther's became popular?", True),
+        ("of the", "When does it sail?", False),
+        ("i", "What is it?", False),
+        ("X", "Which dock is it?", True),
+        ("7", "When does the number 17 sail?", True),
+        ("blue", "Is it red or blue?", True),
+        ("北港", "北港开往哪里？", False),
+        ("林岛", "北港开往哪里？", True),
+        ("的林", "北港的船开往哪里？", True),
+        ("周日", "周六还是周日停航？", True),
+        ("---", "What?", False),
+    ],
+)
+def test_what_only_says_the_question_again_is_told_apart(stretch, question, more):
+    assert tells(stretch, question) is more
+
+
+def test_the_question_said_again_is_no_candidate_unless_there_is_nothing_else():
+    text = "The ferry sails at seven. It rests."
+    *_, found = copied("dense", chat=True, text=text, question="When does the ferry sail?")
+    assert found is not None
+    chosen = {text[one.start : one.end] for one in found.candidates}
+    assert chosen
+    assert not chosen & {"The ferry", "ferry", "The ferry sails", "sails"}
+    *_, found = copied("dense", chat=True, text="The ferry sails.", question="When does the ferry sail?")
+    assert found is not None
 
 
 def test_a_window_without_words_has_no_candidate():

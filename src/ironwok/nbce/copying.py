@@ -7,6 +7,7 @@ one sentence S of the window W that explains the question Q best is a candidate,
 
 What the model would write; how well the stretch explains the question; how well its sentence does. The first keeps
 beginnings and ends whole, the second is the noisy channel, the third holds to the sentence that the question is about.
+A stretch that only says again what the question says is no candidate: a small model likes those best.
 """
 
 # a stretch is a half-open pair of characters of the window's text
@@ -40,6 +41,19 @@ _REACH = 90  # characters that ten tokens hardly exceed
 
 _GLUE = " \t\n\r([{“\"‘'/–—-"  # a word may begin behind these
 _NO_END = frozenset(",;:.([{、，；：。（「『“‘-–—/")
+
+_WORD = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff]|[^\W_\u2e80-\u9fff\uf900-\ufaff]+")
+_OFFERS = re.compile(r"\bor\b|还是|還是", re.IGNORECASE)
+# articles, prepositions and the like, which alone are no answer; pronouns and numbers may be
+_EMPTY_WORDS = frozenset(
+    [
+        *("a", "an", "the", "and", "or", "but", "as", "at", "by", "for", "from", "in", "into", "of", "on", "to"),
+        *("with", "is", "are", "was", "were", "be", "been", "it", "its", "this", "that", "these", "those"),
+        *("there", "their"),
+        *"的了是在和与及之也",
+    ]
+)
+_STEM, _ENDING = 4, 3  # letters that forms of a word share at least, and by which they differ at most
 
 # Questions that a few words of a text answer. A reason, a summary or a yes has to be written.
 _ASKS_FOR_WORDS = re.compile(
@@ -111,6 +125,7 @@ def copy(
         rows, following = engine.extend(rows, prompter.text(layout.copied))
     ends = {*end, *(ids[0] for mark in (".", "\n", "。") if len(ids := prompter.text(mark)) == 1)}
     found = _direct(engine, prompter, rows, following, text, sentences, ends)
+    found = [one for one in found if tells(text[one.start : one.end], question)] or found
     found = sorted(found, key=lambda one: (-one.direct, one.start, one.end))[:_CANDIDATES]
     if not found:
         return None
@@ -161,6 +176,28 @@ def ends_whole(text: str, start: int, end: int) -> bool:
     if not re.search(r"\w|%", text[start:end]):
         return False
     return end == len(text) or _apart(text, end) or not (text[end].isalnum() or text[end] == "_")
+
+
+def tells(stretch: str, question: str) -> bool:
+    """Whether a stretch says more than the question does: a word that is no stop word and not in the question.
+
+    Inflected forms count as one word (encode, encoding, encoded). Where a question offers a choice ("Is it red or
+    blue?", 还是), its own words are the answer, and every stretch may tell something.
+    """
+    if _OFFERS.search(question):
+        return True
+    said = _words(question)
+    return any(word not in _EMPTY_WORDS and not any(_alike(word, other) for other in said) for word in _words(stretch))
+
+
+def _words(text: str) -> list[str]:
+    """Words in small letters, Chinese characters one by one; a single small letter is none (Polish "i")."""
+    return [word.casefold() for word in _WORD.findall(text) if len(word) > 1 or not ("a" <= word <= "z")]
+
+
+def _alike(word: str, other: str) -> bool:
+    least = max(_STEM, max(len(word), len(other)) - _ENDING)
+    return word == other or (len(word) >= least and word[:least] == other[:least])
 
 
 def _apart(text: str, place: int) -> bool:
