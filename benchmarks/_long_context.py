@@ -43,7 +43,7 @@ from ironwok.text.tokenizer import encode_texts
 METHODS = {
     "routed": "NBCE, the choice leaning on the question's likelihood (ours)",
     "closer": "the same, the kept contexts read again two sentences at a time",
-    "copied": "the same two sentences, the answer chosen among their own words where a few words answer",
+    "copied": "the same two sentences, the answer chosen among their own words, or their sentence, where words answer",
     "nbce": "NBCE as published: entropy, all rows to the end",
     "mean": "NBCE, mean of the contexts",
     "max": "NBCE, maximum of the contexts",
@@ -308,6 +308,7 @@ class _CaseRun:
                 self.question,
                 self.layout,
                 end=answerer.end,
+                max_tokens=settings.max_tokens,
             )
         decoded = answerer.decode(ready, settings) if taken is None else taken.decoded
         drawn = _drawn(decoded)

@@ -22,7 +22,7 @@ QUESTION = "When do they sail?"
 COPIED = Settings(copy=True, max_tokens=8)
 
 
-def copied(kind: str, *, chat: bool, text: str = TEXT, question: str = QUESTION):
+def copied(kind: str, *, chat: bool, text: str = TEXT, question: str = QUESTION, max_tokens: int = 64):
     tokenizer = make_tokenizer(chat=chat)
     engine, prompter = Engine(make_model(kind)), Prompter(tokenizer)
     layout = ENGLISH if chat else ENGLISH_PLAIN
@@ -30,7 +30,7 @@ def copied(kind: str, *, chat: bool, text: str = TEXT, question: str = QUESTION)
     part = Part(0, Span(3, 3 + len(text), text), tuple(prompter.text(text)))
     rows = [prompter.context(part.token_ids, layout)]
     (prepared,) = prefill(engine, prompter.head(), rows, [asked], Settings(), chunk_tokens=4096)
-    found = copy(engine, prompter, prepared, [part], question, asked, layout, end={2})
+    found = copy(engine, prompter, prepared, [part], question, asked, layout, end={2}, max_tokens=max_tokens)
     return engine.model, prompter, layout, asked, found
 
 

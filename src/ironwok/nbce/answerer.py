@@ -222,7 +222,15 @@ class Answerer:
             if self.copies(question, settings):
                 read, among = (ready, parts) if near is None else (near.prepared, near.parts)
                 taken = copy(
-                    self.engine, self.prompter, read, among, question, asked[number], layouts[number], end=self.end
+                    self.engine,
+                    self.prompter,
+                    read,
+                    among,
+                    question,
+                    asked[number],
+                    layouts[number],
+                    end=self.end,
+                    max_tokens=settings.max_tokens,
                 )
             if taken is not None:
                 on_text(taken.decoded.text)

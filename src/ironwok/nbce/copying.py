@@ -1,4 +1,4 @@
-"""An answer in the text's own words: the stretch of two sentences that answers best, as the model judges it.
+"""An answer in the text's own words: the stretch that answers best as the model judges, or the sentence around it.
 
 A small model that writes freely wanders off; one that is asked to choose does better. Every stretch T of whole words in
 one sentence S of the window W that explains the question Q best is a candidate, and has the score::
@@ -7,7 +7,8 @@ one sentence S of the window W that explains the question Q best is a candidate,
 
 What the model would write; how well the stretch explains the question; how well its sentence does. The first keeps
 beginnings and ends whole, the second is the noisy channel, the third holds to the sentence that the question is about.
-A stretch that only says again what the question says is no candidate: a small model likes those best.
+A stretch that only says again what the question says is no candidate: a small model likes those best. Where the best
+has less than half of the probability of all, the answer is the sentence that it stands in.
 """
 
 # a stretch is a half-open pair of characters of the window's text
@@ -34,6 +35,7 @@ from ironwok.text.tokenizer import encode_texts
 
 CHANNEL = 0.5
 SENTENCE = 0.2
+SURE = 0.5  # of the probability of all candidates: the best is likelier right than not
 LONGEST = 10  # tokens of a stretch
 _STARTS = 16  # beginnings that are followed, the likeliest by their first token
 _CANDIDATES = 16  # stretches whose question is read again
@@ -92,12 +94,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """The chosen stretch. part: number of its window among those of ``prepared``. candidates: the best first."""
+    """The chosen stretch. part: number of its window among those of ``prepared``. evidence: where it stands.
+
+    candidates: the best first. probability: that of the best among them; below `SURE` its sentence is the answer.
+    """
 
     decoded: Decoded
     part: int
     evidence: Span
     candidates: tuple[Candidate, ...]
+    probability: float
 
 
 def copy(
@@ -110,11 +116,12 @@ def copy(
     layout: Layout,
     *,
     end: Collection[int],
+    max_tokens: int,
 ) -> Copied | None:
-    """The best stretch of the part that explains the question best; None where it holds no word.
+    """The best stretch of the part that explains the question best, or its sentence; None where it holds no word.
 
     prepared: of ``parts`` and ``asked``, the question's row as `Prompter.question` gives it. end: tokens that end an
-    answer.
+    answer. max_tokens: of an answer; a longer sentence is cut to whole words around the stretch.
     """
     number = max(prepared.kept, key=lambda one: (float(prepared.lift[one]), -one))
     row = 1 + prepared.kept.index(number)
@@ -124,7 +131,7 @@ def copy(
     if layout.copied:
         rows, following = engine.extend(rows, prompter.text(layout.copied))
     ends = {*end, *(ids[0] for mark in (".", "\n", "。") if len(ids := prompter.text(mark)) == 1)}
-    found = _direct(engine, prompter, rows, following, text, sentences, ends)
+    found = _direct(engine, prompter, rows, following, text, sentences, ends, longest=min(LONGEST, max_tokens))
     found = [one for one in found if tells(text[one.start : one.end], question)] or found
     found = sorted(found, key=lambda one: (-one.direct, one.start, one.end))[:_CANDIDATES]
     if not found:
@@ -146,16 +153,50 @@ def copy(
     ]
     scored.sort(key=lambda one: (-one.score, one.start, one.end))
     best = scored[0]
+    probability = 1 / sum(math.exp(one.score - best.score) for one in scored)
+    start, stop, token_ids, behind, log_p = best.start, best.end, best.token_ids, best.ends, best.log_p
+    if probability < SURE:
+        around = next(one for one in sentences if one[0] <= best.start < one[1])
+        start, stop, token_ids, behind = quoted(prompter, text, around, best, max_tokens)
+        ((told, _),) = engine.score_each(rows, following, [token_ids])
+        log_p = tuple(told.tolist())
     # no distribution was drawn from, so no entropy is told
-    steps = tuple(Step(token, number, math.nan, log_p) for token, log_p in zip(best.token_ids, best.log_p, strict=True))
-    written = text[best.start : best.end]
+    steps = tuple(Step(token, number, math.nan, value) for token, value in zip(token_ids, log_p, strict=True))
+    written = text[start:stop]
     offset = parts[number].span.start
     return Copied(
-        Decoded(written, steps, tuple(one - best.start for one in best.ends), finished=True),
+        Decoded(written, steps, tuple(one - start for one in behind), finished=True),
         number,
-        Span(offset + best.start, offset + best.end, written),
+        Span(offset + start, offset + stop, written),
         tuple(scored),
+        probability,
     )
+
+
+def quoted(
+    prompter: Prompter, text: str, sentence: tuple[int, int], stretch: Candidate, max_tokens: int
+) -> tuple[int, int, tuple[int, ...], tuple[int, ...]]:
+    """The sentence that a stretch stands in; of one with more tokens, whole words of it with the stretch in the middle.
+
+    Returns where it begins and ends in the text, its tokens, and for each of these the character behind it.
+    """
+    start, stop = sentence
+    stop = start + len(text[start:stop].rstrip())
+    start = stop - len(text[start:stop].lstrip())
+    ids, behind = _tokens(prompter, text, start, stop)
+    if len(ids) > max_tokens:
+        first = next(place for place, one in enumerate(behind) if one > stretch.start)
+        left = max((max_tokens - len(stretch.token_ids)) // 2, 0)
+        early = behind[first - left - 1] if first > left else start
+        start = next((one for one in beginnings(text, early, stop) if one <= stretch.start), stretch.start)
+        ids, behind = _tokens(prompter, text, start, stop)
+        fit = [one for one in behind[:max_tokens] if one >= stretch.end and ends_whole(text, start, one)]
+        if not fit:
+            return stretch.start, stretch.end, stretch.token_ids, stretch.ends
+        stop = fit[-1]
+        count = max(place for place, one in enumerate(behind[:max_tokens], 1) if one == stop)
+        ids, behind = ids[:count], behind[:count]
+    return start, stop, tuple(ids), tuple(behind)
 
 
 def beginnings(text: str, start: int, end: int) -> list[int]:
@@ -212,16 +253,15 @@ def _direct(
     text: str,
     sentences: Sequence[tuple[int, int]],
     ends: Collection[int],
+    *,
+    longest: int,
 ) -> list[Candidate]:
     """Stretches of the likeliest beginnings with log p of them and of an end behind them."""
     begun: list[tuple[int, list[int], list[int]]] = []
     for start, stop in sentences:
         for place in beginnings(text, start, stop):
-            # words of a text have the space before them in their first token
-            space = "" if is_unspaced(text[place]) else " "
-            ((ids, offsets),) = encode_texts(prompter.tokenizer, [space + text[place : min(place + _REACH, stop)]])
-            behind = [place + max(stop_ - len(space), 0) for _, stop_ in offsets]
-            begun.append((place, ids[:LONGEST], behind[:LONGEST]))
+            ids, behind = _tokens(prompter, text, place, min(place + _REACH, stop))
+            begun.append((place, ids[:longest], behind[:longest]))
     begun = [one for one in begun if one[1]]
     begun.sort(key=lambda one: (-float(following[0, one[1][0]]), one[0]))
     begun = begun[:_STARTS]
@@ -243,6 +283,14 @@ def _direct(
                     float(whole[count - 1] + ended[count - 1]),
                 )
     return list(found.values())
+
+
+def _tokens(prompter: Prompter, text: str, start: int, stop: int) -> tuple[list[int], list[int]]:
+    """Tokens of text[start:stop] as an answer, and for each the character of the text behind it."""
+    # words of a text have the space before them in their first token
+    space = "" if is_unspaced(text[start]) else " "
+    ((ids, offsets),) = encode_texts(prompter.tokenizer, [space + text[start:stop]])
+    return list(ids), [start + max(behind - len(space), 0) for _, behind in offsets]
 
 
 def _channel(
