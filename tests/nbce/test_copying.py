@@ -9,9 +9,9 @@ import torch
 from tiny_causal import KINDS, make_model, make_tokenizer
 
 from ironwok.errors import InputError, LanguageWarning
-from ironwok.nbce import Answerer, Settings
+from ironwok.nbce import Answerer, Settings, copying
 from ironwok.nbce.contexts import Part
-from ironwok.nbce.copying import CHANNEL, LONGEST, SENTENCE, beginnings, copy, ends_whole, tells
+from ironwok.nbce.copying import CHANNEL, LONGEST, SENTENCE, Candidate, beginnings, copy, ends_whole, quoted, tells
 from ironwok.nbce.engine import Engine
 from ironwok.nbce.prefill import prefill
 from ironwok.nbce.prompts import ENGLISH, ENGLISH_PLAIN, Prompter
@@ -74,7 +74,8 @@ def test_scores_equal_a_plain_reading_of_each_candidate(kind, chat):
     assert (CHANNEL, SENTENCE) == (0.5, 0.2)
 
 
-def test_the_choice_is_the_best_and_whole_words_of_one_sentence():
+def test_the_choice_is_the_best_and_whole_words_of_one_sentence(monkeypatch):
+    monkeypatch.setattr(copying, "SURE", 0.0)
     *_, found = copied("dense", chat=True)
     assert found is not None
     assert [one.score for one in found.candidates] == sorted((one.score for one in found.candidates), reverse=True)
@@ -87,6 +88,49 @@ def test_the_choice_is_the_best_and_whole_words_of_one_sentence():
         assert ends_whole(TEXT, one.start, one.end)
         assert one.end <= 25 or one.start >= 26
         assert len(one.token_ids) == len(one.ends) <= LONGEST
+
+
+def test_a_choice_that_is_not_sure_quotes_its_sentence(monkeypatch):
+    *_, found = copied("dense", chat=True)
+    assert found is not None
+    scores = torch.tensor([one.score for one in found.candidates], dtype=torch.float64)
+    assert found.probability == pytest.approx(float(scores.softmax(0)[0]))
+    monkeypatch.setattr(copying, "SURE", found.probability)
+    *_, sure = copied("dense", chat=True)
+    assert sure.decoded.text == TEXT[found.candidates[0].start : found.candidates[0].end]
+    monkeypatch.setattr(copying, "SURE", found.probability + 1e-9)
+    model, prompter, layout, asked, unsure = copied("dense", chat=True)
+    sentence = TEXT[:25] if found.candidates[0].start < 25 else TEXT[26:]
+    assert unsure.decoded.text == sentence
+    assert unsure.evidence == Span(3 + TEXT.find(sentence), 3 + TEXT.find(sentence) + len(sentence), sentence)
+    assert unsure.candidates == found.candidates
+    ids = prompter.text(" " + sentence)
+    assert [step.token for step in unsure.decoded.steps] == ids
+    assert unsure.decoded.ends[-1] == len(sentence)
+    before = [*prompter.context(prompter.text(TEXT), layout), *asked, *prompter.text(layout.copied)]
+    assert sum(step.log_p for step in unsure.decoded.steps) == pytest.approx(likelihood(model, before, ids), abs=2e-3)
+
+
+LONG = " At nine (on most days) boats leave the “old pier” for Lindholm, if the ice allows, and come back at 17:45. "
+
+
+@pytest.mark.parametrize("max_tokens", [1, 3, 7, 12, 20, 33, 200])
+def test_of_a_long_sentence_whole_words_around_the_stretch_are_quoted(max_tokens):
+    prompter = Prompter(make_tokenizer(chat=True))
+    ends = [place for place in range(len(LONG)) if ends_whole(LONG, 0, place)]
+    for start in beginnings(LONG, 0, len(LONG)):
+        stop = next(place for place in ends if place > start)
+        ids, behind = copying._tokens(prompter, LONG, start, stop)
+        stretch = Candidate(start, stop, tuple(ids), tuple(behind), (0.0,) * len(ids), 0.0)
+        first, last, token_ids, behind = quoted(prompter, LONG, (0, len(LONG)), stretch, max_tokens)
+        assert 0 < first <= start < stop <= last < len(LONG)
+        assert len(token_ids) == len(behind) <= max(max_tokens, len(ids))
+        assert first in beginnings(LONG, 0, len(LONG))
+        assert last == len(LONG) - 1 or ends_whole(LONG, first, last)
+        assert behind[-1] == last
+        assert list(token_ids) == copying._tokens(prompter, LONG, first, last)[0]
+        if max_tokens == 200:
+            assert LONG[first:last] == LONG.strip()
 
 
 @pytest.mark.parametrize(

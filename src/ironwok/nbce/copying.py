@@ -188,14 +188,19 @@ def quoted(
         first = next(place for place, one in enumerate(behind) if one > stretch.start)
         left = max((max_tokens - len(stretch.token_ids)) // 2, 0)
         early = behind[first - left - 1] if first > left else start
-        start = next((one for one in beginnings(text, early, stop) if one <= stretch.start), stretch.start)
+        start = next(one for one in beginnings(text, start, stop) if one >= min(early, stretch.start))
         ids, behind = _tokens(prompter, text, start, stop)
-        fit = [one for one in behind[:max_tokens] if one >= stretch.end and ends_whole(text, start, one)]
+        # a character of several tokens is there with the last of them
+        behind_next = [*behind[1:], None]
+        fit = [
+            count
+            for count, (one, following) in enumerate(zip(behind, behind_next, strict=True), 1)
+            if count <= max_tokens and stretch.end <= one != following and (one == stop or ends_whole(text, start, one))
+        ]
         if not fit:
             return stretch.start, stretch.end, stretch.token_ids, stretch.ends
-        stop = fit[-1]
-        count = max(place for place, one in enumerate(behind[:max_tokens], 1) if one == stop)
-        ids, behind = ids[:count], behind[:count]
+        ids, behind = ids[: fit[-1]], behind[: fit[-1]]
+        stop = behind[-1]
     return start, stop, tuple(ids), tuple(behind)
 
 
