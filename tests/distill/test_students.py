@@ -282,3 +282,6 @@ def test_what_cannot_be_fitted_is_refused(texts):
         HashedTextClassifier().fit(["甲", "乙"], ["a"])
     with pytest.raises((DataError, LabelError)):
         HashedTextClassifier().fit(["甲", "乙"], ["a", "a"])
+    for strength in (-1, 0, "a", float("nan")):
+        with pytest.raises(InputError, match=r"strength is .*above 0"):
+            HashedTextClassifier(strength=strength).fit(["甲", "乙"], ["a", "b"])

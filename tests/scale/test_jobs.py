@@ -176,3 +176,13 @@ def test_what_is_not_installed_is_said_first(file, tmp_path, monkeypatch):
         run_job(file, Counting(), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert run_job(file, Counting(), out=tmp_path / "out", part_format="jsonl").rows == 200
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://localhost:1"])
+def test_an_address_at_which_nothing_listens_is_said_at_once_and_leaves_no_job(tmp_path, address):
+    pytest.importorskip("ray")
+    file = tmp_path / "texts.txt"
+    file.write_text("a\n")
+    with pytest.raises(ScaleError, match=f"no cluster at {address} .*ray start --head"):
+        run_job(file, Counting(), out=tmp_path / "out", fleet=Fleet("ray", address=address), part_format="jsonl")
+    assert not (tmp_path / "out").exists()

@@ -69,6 +69,16 @@ def test_gb18030_is_found_out_once_and_holds_for_every_piece(tmp_path):
     assert texts(file, part_bytes=40) == lines
 
 
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv"])
+@pytest.mark.parametrize("part_bytes", [40, 1 << 20])
+def test_a_line_in_another_encoding_is_read_by_itself(tmp_path, name, part_bytes):
+    said = [f"第{n}条：央行宣布降准" for n in range(30)]
+    lines = [json.dumps({"text": text}, ensure_ascii=False) for text in said] if name == "a.jsonl" else said
+    data = [line.encode("gb18030" if n == 7 else "utf-8") for n, line in enumerate(lines)]
+    (tmp_path / name).write_bytes(b"\n".join([b"text", *data] if name == "a.csv" else data) + b"\n")
+    assert texts(tmp_path / name, part_bytes=part_bytes) == said
+
+
 @given(
     rows=st.lists(
         st.tuples(st.text("ab\"',;\n中 ", min_size=1, max_size=12), st.integers(0, 99)), min_size=2, max_size=12

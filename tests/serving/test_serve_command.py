@@ -70,7 +70,8 @@ def test_it_serves_a_student_with_a_key_and_stops_on_a_signal(student, tmp_path)
     [
         (["--no-classify"], "nothing to serve"),
         (["--api-key-file", "nowhere.txt"], "nowhere.txt"),
-        (["--timeout", "0"], "seconds is 0"),
+        (["--timeout", "0"], "seconds (--timeout) is 0.0; it has to be above 0"),
+        (["--host", "192.0.2.1"], "cannot listen at 192.0.2.1, port 8000"),
         (["--model", "no/such/folder"], "no/such/folder"),
     ],
 )
@@ -83,3 +84,12 @@ def test_a_file_without_a_key_opens_no_server(tmp_path, capsys):
     (tmp_path / "keys").write_text("# none\n", encoding="utf-8")
     assert main(["serve", "--api-key-file", str(tmp_path / "keys")]) == 1
     assert "holds no key" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["serve", "--model", "no/such/folder", "--port", str(port)]) == 1
+    said = capsys.readouterr().err
+    assert f"cannot listen at 127.0.0.1, port {port}" in said
+    assert "--port" in said

@@ -150,7 +150,7 @@ def ask(
         bool | None,
         typer.Option(
             "--copy/--write",
-            show_default="--write",
+            show_default=t(en="smollm2 copies where a few words answer", zh="几个词能答的，smollm2 照抄"),
             help=t(
                 en="Answer with words of the files, chosen by the model, or let it write an answer of its own.",
                 zh="由模型从文件里选出词句照抄作答，或由模型自己写。",

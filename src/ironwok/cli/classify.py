@@ -170,9 +170,15 @@ def classify(
 def _known_labels(model: str) -> list[str]:
     """The labels of a distilled or trained model. Raises InputError for another, which has none of its own."""
     from ironwok.errors import InputError
+    from ironwok.models import bundled_names
     from ironwok.students import known_labels
 
     labels = known_labels(model)
+    if labels is None and model not in bundled_names() and not Path(model).expanduser().is_dir():
+        raise InputError(
+            f"--labels is missing, and there is no folder {model} of a distilled or trained model with labels of its "
+            "own: name labels, or the right folder"
+        )
     if labels is None:
         raise InputError(
             f"--labels is missing: {model} reads any labels, so name them; a distilled or trained model has its own"

@@ -174,12 +174,15 @@ def distill(
     from ironwok.errors import IronwokWarning
 
     texts, truth = _read(unlabelled, text_field, label_field)
-    say(
-        t(
-            en=f"{len(texts):,} texts; what the teacher says goes to {out / 'labelled.jsonl'} as it comes …",
-            zh=f"共 {len(texts):,} 条；教师的标注会陆续写入 {out / 'labelled.jsonl'} ……",
+
+    def begin() -> None:
+        say(
+            t(
+                en=f"{len(texts):,} texts; what the teacher says goes to {out / 'labelled.jsonl'} as it comes …",
+                zh=f"共 {len(texts):,} 条；教师的标注会陆续写入 {out / 'labelled.jsonl'} ……",
+            )
         )
-    )
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", IronwokWarning)
         report = run(
@@ -294,6 +297,8 @@ def _print(report: DistillReport, console: Any, out: Path) -> None:
 
 def _said_of_rounds(report: DistillReport) -> str:
     """Which round was kept, and why."""
+    from ironwok.distill.fitting import FEWEST_TO_CHOOSE
+
     others, aside = f"{report.others:,}", f"{report.set_aside:,}"
     if report.why in ("agrees more", "agrees no more"):
         one, two = (_percent(tried.agreement) for tried in report.rounds)
@@ -308,8 +313,8 @@ def _said_of_rounds(report: DistillReport) -> str:
         "not asked for": t(en="no second round was asked for", zh="没有要求第二轮"),
         "no vectors": t(en="the teacher's scorer gives no vectors of texts", zh="教师的打分方式不能给出文本向量"),
         "too few set aside": t(
-            en=f"{aside} texts set aside are too few to choose on: raise --limit",
-            zh=f"留作选择的文本只有 {aside} 条，太少：请加大 --limit",
+            en=f"{aside} texts set aside are too few to choose on ({FEWEST_TO_CHOOSE} would do): raise --limit",
+            zh=f"留作选择的文本只有 {aside} 条，太少（至少要 {FEWEST_TO_CHOOSE} 条）：请加大 --limit",
         ),
     }
     reason = reasons.get(report.why, report.why)

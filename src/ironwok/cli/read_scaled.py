@@ -63,4 +63,4 @@ def read_scaled(
             )
         )
         return
-    print_report(report, console=stdout(), skipped=len(report.skipped))
+    print_report(report, console=stdout(), skipped=len(report.skipped), listed_in="_quarantine")

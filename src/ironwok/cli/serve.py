@@ -149,7 +149,7 @@ def serve(
 
     try:
         from ironwok.serving import Limits, create_app, load_services
-        from ironwok.serving.run import serve_forever
+        from ironwok.serving.run import bound, serve_forever
     except ImportError as error:
         if error.name is not None and error.name.startswith("ironwok"):
             raise
@@ -169,40 +169,46 @@ def serve(
         raise InputError(
             "there is nothing to serve: leave --no-classify out, or name a model with --extract or --answer"
         )
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", IronwokWarning)
-        services = load_services(
-            model=None if no_classify else model, extract=extract, answer=answer, device=device, batch_size=batch_size
-        )
-    for warning in caught:
-        say(str(warning.message), style="yellow")
-    # what they tell stands in every result: the evidence, and the doubts
-    warnings.simplefilter("ignore", LongTextWarning)
-    warnings.simplefilter("ignore", LanguageWarning)
-    page = find_spec("gradio") is not None if web is None else web
-    app = create_app(services, limits=limits, api_keys=keys, page=page)
-    if host not in ("127.0.0.1", "::1", "localhost") and not keys:
-        say(
-            t(
-                en=f"{host} can be reached by others and no key is set: everybody may ask (--api-key-file).",
-                zh=f"{host} 可被他人访问而没有设密钥：任何人都能请求（见 --api-key-file）。",
-            ),
-            style="yellow",
-        )
-    for name, task in services.models().items():
-        say(f"{task}: {name}", style="dim")
-    if page:
-        shown = f"[{host}]" if ":" in host else host
-        say(t(en=f"page: http://{shown}:{port}/", zh=f"网页：http://{shown}:{port}/"), style="dim")
-    elif web is None:
-        say(
-            t(
-                en="no page for the browser: pip install 'ironwok[web]' adds one",
-                zh="没有网页：执行 pip install 'ironwok[web]' 后即有",
-            ),
-            style="dim",
-        )
-    serve_forever(app, host=host, port=port, limits=limits)
+    with bound(host, port) as at:  # before models are loaded
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", IronwokWarning)
+            services = load_services(
+                model=None if no_classify else model,
+                extract=extract,
+                answer=answer,
+                device=device,
+                batch_size=batch_size,
+            )
+        for warning in caught:
+            say(str(warning.message), style="yellow")
+        # what they tell stands in every result: the evidence, and the doubts
+        warnings.simplefilter("ignore", LongTextWarning)
+        warnings.simplefilter("ignore", LanguageWarning)
+        page = find_spec("gradio") is not None if web is None else web
+        app = create_app(services, limits=limits, api_keys=keys, page=page)
+        if host not in ("127.0.0.1", "::1", "localhost") and not keys:
+            say(
+                t(
+                    en=f"{host} can be reached by others and no key is set: everybody may ask (--api-key-file).",
+                    zh=f"{host} 可被他人访问而没有设密钥：任何人都能请求（见 --api-key-file）。",
+                ),
+                style="yellow",
+            )
+        for name, task in services.models().items():
+            say(f"{task}: {name}", style="dim")
+        if page:
+            shown = f"[{host}]" if ":" in host else host
+            given = at.getsockname()[1]  # port 0 takes any that is free
+            say(t(en=f"page: http://{shown}:{given}/", zh=f"网页：http://{shown}:{given}/"), style="dim")
+        elif web is None:
+            say(
+                t(
+                    en="no page for the browser: pip install 'ironwok[web]' adds one",
+                    zh="没有网页：执行 pip install 'ironwok[web]' 后即有",
+                ),
+                style="dim",
+            )
+        serve_forever(app, at=at, limits=limits)
 
 
 def _keys(file: Path | None, variable: str | None) -> list[str]:

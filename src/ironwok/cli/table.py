@@ -25,7 +25,7 @@ _GAP = 2  # cells between columns
 _BAR = 20  # cells of the longest bar
 
 
-def print_report(report: Report, *, console: Console, skipped: int) -> None:
+def print_report(report: Report, *, console: Console, skipped: int, listed_in: str = "skipped.jsonl") -> None:
     """Documents with their labels, then labels with their totals, then where everything is."""
     # without labels and events there is nothing to say of single documents
     if report.labels or report.events is not None:
@@ -54,8 +54,8 @@ def print_report(report: Report, *, console: Console, skipped: int) -> None:
         summary += t(en=f", {given:,} answers (answers.jsonl)", zh=f"，{given:,} 个回答（answers.jsonl）")
     if report.skipped:
         summary += t(
-            en=f", {len(report.skipped):,} not read (skipped.jsonl)",
-            zh=f"，{len(report.skipped):,} 处没有读（skipped.jsonl）",
+            en=f", {len(report.skipped):,} not read ({listed_in})",
+            zh=f"，{len(report.skipped):,} 处没有读（{listed_in}）",
         )
     damaged = sum(document.replaced for document in report.documents)
     if damaged:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,8 @@ class HashedTextClassifier(ClassifierMixin, BaseEstimator):
         from ironwok.distill.fitting import fit_linear
 
         texts = _as_texts(X)
+        if not (isinstance(self.strength, numbers.Real) and math.isfinite(self.strength) and self.strength > 0):
+            raise InputError(f"strength is {self.strength!r}; it is a number above 0, such as 10.0")
         if y is None:
             raise InputError("y is None: a classifier is fitted to texts with their classes")
         check_classification_targets(y)

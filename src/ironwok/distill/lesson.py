@@ -54,8 +54,6 @@ class Lesson:
     def check(self) -> None:
         """Raises DataError where there is nothing to learn; warns of labels that no text got."""
         empty = [label for label, count in self.balance().items() if not count]
-        if not self.texts:
-            raise DataError("there are no texts to label: give a file of lines, or records with a field for text")
         if len(self.labels) - len(empty) < 2:
             raise DataError(
                 f"of {len(self.texts)} texts {int(self.kept.sum())} reach the threshold of {self.threshold:.2f}, and "

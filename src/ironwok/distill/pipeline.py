@@ -19,7 +19,7 @@ from ironwok.distill.labelling import label_texts
 from ironwok.distill.lesson import Lesson
 from ironwok.distill.report import DistillReport, RoundReport, StudentReport, Why
 from ironwok.distill.speed import bytes_of, one_thread, texts_per_second
-from ironwok.errors import InputError, LabelError, LongTextWarning
+from ironwok.errors import DataError, InputError, LabelError, LongTextWarning
 from ironwok.files import replace_file
 from ironwok.students.student import Student
 from ironwok.zero_shot.labels import LabelSet, parse_labels
@@ -61,6 +61,7 @@ def distill(
     classifier: Any = None,
     fresh: bool = False,
     progress: bool = False,
+    on_begin: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> DistillReport:
     """Label texts with the zero-shot model, and teach students what it says.
@@ -80,6 +81,7 @@ def distill(
     model, scorer, batch_size, device, dtype: of the teacher, as in `ZeroShotClassifier`; classifier: one that is
     loaded already, of which ``model`` is the name.
     fresh: label everything anew, also what an earlier run in this folder labelled.
+    on_begin: told when all that was asked for is in order and the labelling begins.
 
     The encoder's vectors of the texts are kept in the folder as well (``.vectors.*``), so that a run that was killed in
     the second round goes on there; they may be deleted.
@@ -88,6 +90,8 @@ def distill(
     with DataWarning where a label got no text.
     """
     listed = check_texts(texts)
+    if not listed:
+        raise DataError("there are no texts to label: give a file of lines, or records with a field for text")
     chosen = tuple(dict.fromkeys(students))
     if not chosen or set(chosen) - set(KINDS):
         raise InputError(f"students are {list(students)!r}; give one or more of {', '.join(KINDS)}")
@@ -118,6 +122,7 @@ def distill(
     options = {"labels": label_set, "template": templates, "calibrate": calibrate, "max_tokens": max_tokens}
     asked, others = (list(range(len(listed))), []) if limit is None else drawn(listed, limit, seed)
     rest = [listed[number] for number in others]
+    on_begin()
     labelled = label_texts(
         teacher,
         [listed[number] for number in asked],

@@ -8,6 +8,7 @@ what a node was at when it was lost is done again by another, under the same nam
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _OBJECT_STORE = 100 << 20  # bytes, for a cluster of our own: hardly anything is put there
 _MOST_DEATHS = 50  # of workers at one part: two for each row that kills
 _MOST_EARLY_DEATHS = 5  # of workers in a row that never loaded their model
+_KNOCKING = 10.0  # seconds for a cluster to answer at its address
 _LOOK = 1.0  # seconds between looks at who is there
 
 
@@ -38,13 +40,15 @@ class RayEngine:
     """Keeps so many actors alive, and gives each the next part when it has done one.
 
     Ray itself restarts nothing: an actor that is lost gives its part back, and a new actor takes its place where there
-    is room for one, when there is. Raises MissingExtraError without Ray.
+    is room for one, when there is. Raises MissingExtraError without Ray, ScaleError where nobody is at the address.
     """
 
     def __init__(self, fleet: Fleet, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._fleet = fleet
         self._clock = clock
         self._ray = _ray()
+        if fleet.address is not None and not self._ray.is_initialized():
+            _knock(fleet.address)
 
     def run(self, parts: Sequence[Part], make: WorkerMaker, notify: Observer) -> Iterator[PartDone]:
         ray = self._ray
@@ -223,15 +227,30 @@ def _ray() -> Any:
     return ray
 
 
+def _knock(address: str) -> None:
+    """Raise ScaleError where nothing listens at host:port or ray://host:port: Ray itself goes on asking for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        return  # "auto" and the like: not for us to find
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCKING).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> ScaleError:
+    return ScaleError(
+        f"there is no cluster at {address} ({str(error).partition(chr(10))[0]}): start one with `ray start --head`, or "
+        "leave --address out to use this machine alone"
+    )
+
+
 def _connect(ray: Any, fleet: Fleet) -> None:
     if fleet.address is not None:
         try:
             ray.init(address=fleet.address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ScaleError(
-                f"there is no cluster at {fleet.address} ({str(error).partition(chr(10))[0]}): start one with "
-                "`ray start --head`, or leave --address out to use this machine alone"
-            ) from error
+            raise _no_cluster(fleet.address, error) from error
         return
     ray.init(
         include_dashboard=False,

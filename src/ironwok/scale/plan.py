@@ -8,6 +8,7 @@ between row groups. Packed files and documents are not cut.
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import lzma
 import tempfile
@@ -29,7 +30,7 @@ from ironwok.errors import (
 )
 from ironwok.scale.storage import Found, Storage
 from ironwok.text.documents import readable_suffixes
-from ironwok.text.encodings import detect, known_codec
+from ironwok.text.encodings import detect_lines, known_codec
 from ironwok.text.formats.files import PACKED, open_file, unpacked_name
 from ironwok.text.formats.records import record_fields
 from ironwok.text.formats.tables import TableLayout, table_layout
@@ -145,7 +146,7 @@ def make_plan(
     not fit; what is wrong with one file of many is part of the plan.
     """
     if part_bytes < 1:
-        raise InputError(f"a part of {part_bytes} bytes holds nothing: give 1 or more")
+        raise InputError(f"a part of {part_bytes} bytes holds nothing: give 1 or more (--part-size is in megabytes)")
     options = ReadOptions(text_field=text_field, encoding=encoding)
     found = _files(inputs, storage, paths, documents)
 
@@ -214,7 +215,8 @@ def _look_at_lines(
     if kind == "text" and options.text_field is not None:
         raise UnsupportedFormatError(f"{file.url} is read line by line: --text-field is for .jsonl, .csv and .parquet")
     head = _head(file, storage)
-    codec = known_codec(options.encoding) if options.encoding else detect(head, name=file.url)
+    # line by line, as the plain commands do: one line in another encoding is the matter of that line
+    codec = known_codec(options.encoding) if options.encoding else detect_lines(io.BytesIO(head), name=file.url)
     assert codec is not None, "ReadOptions has checked the encoding"
     if "16" in codec or "32" in codec:
         raise UnsupportedFormatError(

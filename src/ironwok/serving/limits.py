@@ -45,7 +45,8 @@ class Limits:
         for name in ("seconds", "body_seconds", "rate"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise InputError(f"{name} is {value}; it is above 0")
+                option = {"seconds": " (--timeout)", "rate": " (--rate)"}.get(name, "")
+                raise InputError(f"{name}{option} is {value}; it has to be above 0")
         if not (math.isfinite(self.batch_seconds) and self.batch_seconds >= 0):
             raise InputError(f"batch_seconds is {self.batch_seconds}; it is at least 0")
 

@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ironwok.errors import InputError
 from ironwok.serving.limits import Limits
 from ironwok.serving.problems import Problem
 
@@ -44,9 +45,30 @@ def configuration(app: FastAPI, *, host: str, port: int, limits: Limits, log_lev
     )
 
 
-def serve_forever(app: FastAPI, *, host: str, port: int, limits: Limits) -> None:
-    """Serve until a signal comes."""
-    Runner(configuration(app, host=host, port=port, limits=limits)).run()
+def bound(host: str, port: int) -> socket.socket:
+    """A socket at this address, which nobody else can have from now on. Raises InputError where it is not to be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        taken = socket.socket(family, kind, protocol)
+        try:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(address)
+        except BaseException:
+            taken.close()
+            raise
+    except (OSError, OverflowError) as error:
+        told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(
+            f"cannot listen at {host}, port {port} ({told}): name another port with --port, or an address of this "
+            "machine with --host"
+        ) from error
+    return taken
+
+
+def serve_forever(app: FastAPI, *, at: socket.socket, limits: Limits) -> None:
+    """Serve at a socket of `bound` until a signal comes."""
+    host, port = at.getsockname()[:2]
+    Runner(configuration(app, host=host, port=port, limits=limits)).run(sockets=[at])
 
 
 class _Protocol(H11Protocol):

@@ -186,7 +186,10 @@ def load_tuned(
     described = read_description(path)
     task = described.get("task")
     if described.get("kind") != KIND or task not in TASKS:
-        raise CheckpointError(f"{path} holds a model of kind {described.get('kind')!r}, not a fine-tuned one")
+        raise CheckpointError(
+            f"{path} holds a model of kind {described.get('kind')!r}, not a fine-tuned one: "
+            f"`ironwok classify --model {path}` answers with it"
+        )
     try:
         labels = [str(label) for label in described["labels"]]
         max_tokens, teacher = int(described["max_tokens"]), described.get("trained", {})
