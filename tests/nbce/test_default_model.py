@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,14 @@ def test_routing_finds_the_text_and_the_answer_is_taken_from_it(answerer):
         assert answer.sources[0].context == context
         assert answer.sources[0].posterior > 0.9
         assert words in answer.text
+        assert answer.text in TEXTS[context]  # a few words answer: copied
+        assert answer.sources[0].evidence is not None
         assert "unrelated" not in answer.doubts
+    (written,) = answerer.ask_many(
+        ["How many maps does the archive hold?"], TEXTS, settings=replace(settings, copy=False)
+    )
+    assert written.sources[0].context == 0
+    assert written.text not in TEXTS[0]
 
 
 def test_a_question_about_nothing_in_the_texts_is_doubtful(answerer):
