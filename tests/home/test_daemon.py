@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import struct
+import sys
 
 import aiohttp
 import pytest
@@ -37,6 +39,18 @@ def run(tmp_path, scenario, **options):
             return await scenario(room, free_webhook(config))
 
     return asyncio.run(main())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the number is only likely to stay free")
+def test_the_port_of_a_projector_that_is_off_is_closed_and_yet_its_own(tmp_path):
+    async def scenario(room, _):
+        assert not room.projector.answers
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(room.host, room.ports.probe)
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind((room.host, room.ports.probe))
+
+    run(tmp_path, scenario)
 
 
 def test_sentences_become_datagrams(tmp_path):

@@ -9,10 +9,11 @@ a FIFO in place of hidg0  the projector's USB port, reading HID reports
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import re
+import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,10 +73,14 @@ class RoomOnSockets:
             setattr(self.ports, name, transport.get_extra_info("sockname")[1])
             self._open.append(transport)
         if not self.ports.probe:
-            # reserve a number: the port itself is open only while the projector runs
-            server = await asyncio.start_server(_hang_up, self.host, 0)
-            self.ports.probe = server.sockets[0].getsockname()[1]
-            server.close()
+            # the port is open only while the projector runs; a socket that does not listen keeps the number from others
+            kept = socket.socket()
+            self._open.append(kept)
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            kept.bind((self.host, 0))
+            self.ports.probe = kept.getsockname()[1]
+            if sys.platform != "linux":
+                kept.close()  # elsewhere nobody may listen beside it, not even the room itself
         self._tasks.append(asyncio.create_task(self._live()))
         if self.hid is not None:
             if not self.hid.exists():
@@ -85,12 +90,14 @@ class RoomOnSockets:
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
         for one in self._open:
             one.close()
         self._tasks.clear()
         self._open.clear()
+        for fault in ended:
+            if isinstance(fault, Exception):
+                raise fault
 
     async def _live(self) -> None:
         """Open and close the probe's port as the projector comes up and goes down."""
