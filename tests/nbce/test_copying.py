@@ -177,6 +177,7 @@ def test_where_a_stretch_may_end(text, end, whole):
         ("7", "When does the number 17 sail?", True),
         ("blue", "Is it red or blue?", True),
         ("北港", "北港开往哪里？", False),
+        ("北。港", "北港开往哪里？", False),  # marks say nothing
         ("林岛", "北港开往哪里？", True),
         ("的林", "北港的船开往哪里？", True),
         ("周日", "周六还是周日停航？", True),

@@ -174,16 +174,16 @@ def _known_labels(model: str) -> list[str]:
     from ironwok.students import known_labels
 
     labels = known_labels(model)
-    if labels is None and model not in bundled_names() and not Path(model).expanduser().is_dir():
-        raise InputError(
-            f"--labels is missing, and there is no folder {model} of a distilled or trained model with labels of its "
-            "own: name labels, or the right folder"
-        )
-    if labels is None:
+    if labels is not None:
+        return labels
+    if model in bundled_names() or Path(model).expanduser().is_dir():
         raise InputError(
             f"--labels is missing: {model} reads any labels, so name them; a distilled or trained model has its own"
         )
-    return labels
+    raise InputError(
+        f"--labels is missing, and there is no folder {model} of a distilled or trained model with labels of its own: "
+        "name labels, or the right folder"
+    )
 
 
 def _load(model: str, scorer: str, *, batch_size: int, device: str | None, dtype: str | None) -> Any:

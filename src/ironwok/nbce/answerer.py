@@ -34,7 +34,7 @@ _OVERLAP = 8  # a window repeats at most this fraction (1/8) of the one before
 _CHUNK_TOKENS = 4096
 # Tokens a Chinese character: about one in vocabularies made for Chinese, two or three where bytes spell it.
 _SPELLED = 1.5
-# Models whose answers are copied unless the settings say otherwise: those that were measured to answer better so.
+# Models whose answers are copied unless the settings say otherwise: measured to be as often right so, in fewer words.
 _COPYING = frozenset({"smollm2"})
 
 

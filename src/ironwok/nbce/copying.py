@@ -19,6 +19,7 @@ import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from torch import Tensor
 
@@ -29,7 +30,7 @@ from ironwok.nbce.prefill import Prepared
 from ironwok.nbce.prompts import Layout, Prompter
 from ironwok.nbce.rows import Rows
 from ironwok.results import Span
-from ironwok.text.characters import has_han, is_unspaced
+from ironwok.text.characters import UNSPACED, has_han, is_unspaced
 from ironwok.text.sentences import iter_sentences
 from ironwok.text.tokenizer import encode_texts
 
@@ -44,7 +45,7 @@ _REACH = 90  # characters that ten tokens hardly exceed
 _GLUE = " \t\n\r([{“\"‘'/–—-"  # a word may begin behind these
 _NO_END = frozenset(",;:.([{、，；：。（「『“‘-–—/")
 
-_WORD = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff]|[^\W_\u2e80-\u9fff\uf900-\ufaff]+")
+_WORD = re.compile(rf"(?=[^\W_])[{UNSPACED}]|[^\W_{UNSPACED}]+")
 _OFFERS = re.compile(r"\bor\b|还是|還是", re.IGNORECASE)
 # articles, prepositions and the like, which alone are no answer; pronouns and numbers may be
 _EMPTY_WORDS = frozenset(
@@ -191,10 +192,9 @@ def quoted(
         start = next(one for one in beginnings(text, start, stop) if one >= min(early, stretch.start))
         ids, behind = _tokens(prompter, text, start, stop)
         # a character of several tokens is there with the last of them
-        behind_next = [*behind[1:], None]
         fit = [
             count
-            for count, (one, following) in enumerate(zip(behind, behind_next, strict=True), 1)
+            for count, (one, following) in enumerate(zip_longest(behind, behind[1:]), 1)
             if count <= max_tokens and stretch.end <= one != following and (one == stop or ends_whole(text, start, one))
         ]
         if not fit:
@@ -237,7 +237,7 @@ def tells(stretch: str, question: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    """Words in small letters, Chinese characters one by one; a single small letter is none (Polish "i")."""
+    """Words in small letters, Chinese and kana one by one; a single small letter is none (Polish "i")."""
     return [word.casefold() for word in _WORD.findall(text) if len(word) > 1 or not ("a" <= word <= "z")]
 
 

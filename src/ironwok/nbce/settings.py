@@ -21,7 +21,7 @@ class Settings:
     closer: where not 0, the kept contexts are read again, this many sentences at a time, and the answer is written from
     those; their own posteriors decide which, by ``keep`` and ``negligible``.
     copy: whether the answer is a stretch of the text word for word (`ironwok.nbce.copying`); False lets the model
-    write. None leaves it to the answerer: copied where its model was measured to answer better so, and where neither
+    write. None leaves it to the answerer: copied where its model was measured to do well so, and where neither
     the question nor another setting speaks against it.
     top_p, top_k: truncation of every row before entropies are taken; None for none.
     temperature: 0 is greedy; sample_top_p: nucleus of the final draw. seed: of the draw.

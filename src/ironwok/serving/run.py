@@ -46,7 +46,7 @@ def configuration(app: FastAPI, *, host: str, port: int, limits: Limits, log_lev
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket at this address, which nobody else can have from now on. Raises InputError where it is not to be had."""
+    """A socket at this address that does not listen yet. Raises InputError where somebody else does, or nobody can."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         taken = socket.socket(family, kind, protocol)
