@@ -20,11 +20,12 @@ from ironwok.errors import DataError, ModelError
 from ironwok.nbce.answerer import Answerer
 from ironwok.nbce.closer import Closer, look_closer
 from ironwok.nbce.contexts import Part
-from ironwok.nbce.copying import asks_for_words, copy
+from ironwok.nbce.copying import copy
 from ironwok.nbce.decode import Decoded, Step, steps_of, write
 from ironwok.nbce.doubts import jumps
 from ironwok.nbce.prefill import Prepared, prefill
 from ironwok.nbce.prompts import layout_for
+from ironwok.nbce.questions import asks_for_words
 from ironwok.nbce.rivals import (
     LastRowChooser,
     best_by_bm25,

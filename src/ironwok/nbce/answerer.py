@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from ironwok.errors import InputError, LanguageWarning, TextTooLongError
 from ironwok.nbce.closer import Closer, look_closer
 from ironwok.nbce.contexts import Context, Part, as_contexts, check_questions, cut
-from ironwok.nbce.copying import Copied, asks_for_words, copy
+from ironwok.nbce.copying import Copied, copy
 from ironwok.nbce.decode import Decoded, NBCEChooser, steps_of, write
 from ironwok.nbce.doubts import DEFAULT_BOUNDS, Bounds, doubts, second_best
 from ironwok.nbce.engine import Engine
 from ironwok.nbce.loading import DEFAULT_MODEL, load_causal
 from ironwok.nbce.prefill import Prepared, prefill
 from ironwok.nbce.prompts import Layout, Prompter, layout_for
+from ironwok.nbce.questions import asks_for_words
 from ironwok.nbce.settings import Settings
 from ironwok.results import Answer, AnswerToken, Source, Span
 from ironwok.text.characters import has_han

@@ -7,8 +7,9 @@ one sentence S of the window W that explains the question Q best is a candidate,
 
 What the model would write; how well the stretch explains the question; how well its sentence does. The first keeps
 beginnings and ends whole, the second is the noisy channel, the third holds to the sentence that the question is about.
-A stretch that only says again what the question says is no candidate: a small model likes those best. Where the best
-has less than half of the probability of all, the answer is the sentence that it stands in.
+A stretch that only says again what the question says is no candidate, a small model likes those best; nor is one of
+another kind than the question asks for (`ironwok.nbce.questions`). Where the best has less than half of the probability
+of all, the answer is the sentence whose stretches have most of it.
 """
 
 # a stretch is a half-open pair of characters of the window's text
@@ -28,15 +29,17 @@ from ironwok.nbce.decode import Decoded, Step
 from ironwok.nbce.engine import Engine
 from ironwok.nbce.prefill import Prepared
 from ironwok.nbce.prompts import Layout, Prompter
+from ironwok.nbce.questions import may_answer
 from ironwok.nbce.rows import Rows
 from ironwok.results import Span
-from ironwok.text.characters import UNSPACED, has_han, is_unspaced
+from ironwok.text.characters import is_unspaced
 from ironwok.text.sentences import iter_sentences
 from ironwok.text.tokenizer import encode_texts
 
 CHANNEL = 0.5
 SENTENCE = 0.2
 SURE = 0.5  # of the probability of all candidates: the best is likelier right than not
+QUOTED = 64  # tokens of a sentence that is quoted, at least, whatever room an answer has: nobody has to write it
 LONGEST = 10  # tokens of a stretch
 _STARTS = 16  # beginnings that are followed, the likeliest by their first token
 _CANDIDATES = 16  # stretches whose question is read again
@@ -44,30 +47,10 @@ _REACH = 90  # characters that ten tokens hardly exceed
 
 _GLUE = " \t\n\r([{“\"‘'/–—-"  # a word may begin behind these
 _NO_END = frozenset(",;:.([{、，；：。（「『“‘-–—/")
-
-_WORD = re.compile(rf"(?=[^\W_])[{UNSPACED}]|[^\W_{UNSPACED}]+")
-_OFFERS = re.compile(r"\bor\b|还是|還是", re.IGNORECASE)
-# articles, prepositions and the like, which alone are no answer; pronouns and numbers may be
-_EMPTY_WORDS = frozenset(
-    [
-        *("a", "an", "the", "and", "or", "but", "as", "at", "by", "for", "from", "in", "into", "of", "on", "to"),
-        *("with", "is", "are", "was", "were", "be", "been", "it", "its", "this", "that", "these", "those"),
-        *("there", "their"),
-        *"的了是在和与及之也",
-    ]
-)
-_STEM, _ENDING = 4, 3  # letters that forms of a word share at least, and by which they differ at most
-
-# Questions that a few words of a text answer. A reason, a summary or a yes has to be written.
-_ASKS_FOR_WORDS = re.compile(
-    r"\b(who|whom|whose|when|where|what|which|how (many|much|long|old|far|tall|high|large|big|fast|often|wide|deep))\b",
-    re.IGNORECASE,
-)
-
-
-def asks_for_words(question: str) -> bool:
-    """Whether an English question looks as if a few words of a text answered it: who, when, how many, what …"""
-    return not has_han(question) and _ASKS_FOR_WORDS.search(question) is not None
+_ABBREVIATION = re.compile(r"(?<![^\W_])([A-Za-z]\.){2,}\Z")  # U.S., a.m.
+# of two years each may be meant alone, not so 27 in 27–30
+_NUMBER_GOES_ON = re.compile(r"[-–—/](?!\d{4}\b)\d|[.,:]\d|%|‰|°")
+_NUMBER_BEGAN = re.compile(r"(?<=\d[-–—/])\d(?!\d{3}\b)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +80,7 @@ class Candidate:
 class Copied:
     """The chosen stretch. part: number of its window among those of ``prepared``. evidence: where it stands.
 
-    candidates: the best first. probability: that of the best among them; below `SURE` its sentence is the answer.
+    candidates: the best first. probability: that of the best among them; below `SURE` a sentence is the answer.
     """
 
     decoded: Decoded
@@ -122,7 +105,8 @@ def copy(
     """The best stretch of the part that explains the question best, or its sentence; None where it holds no word.
 
     prepared: of ``parts`` and ``asked``, the question's row as `Prompter.question` gives it. end: tokens that end an
-    answer. max_tokens: of an answer; a longer sentence is cut to whole words around the stretch.
+    answer. max_tokens: of an answer; a sentence that is quoted may have `QUOTED` all the same, and a longer one is cut
+    to whole words around the stretch.
     """
     number = max(prepared.kept, key=lambda one: (float(prepared.lift[one]), -one))
     row = 1 + prepared.kept.index(number)
@@ -132,8 +116,11 @@ def copy(
     if layout.copied:
         rows, following = engine.extend(rows, prompter.text(layout.copied))
     ends = {*end, *(ids[0] for mark in (".", "\n", "。") if len(ids := prompter.text(mark)) == 1)}
-    found = _direct(engine, prompter, rows, following, text, sentences, ends, longest=min(LONGEST, max_tokens))
-    found = [one for one in found if tells(text[one.start : one.end], question)] or found
+    longest = min(LONGEST, max_tokens)
+    # where nothing passes, the rules have misread the question
+    found = _direct(engine, prompter, rows, following, text, sentences, ends, question, longest=longest) or _direct(
+        engine, prompter, rows, following, text, sentences, ends, None, longest=longest
+    )
     found = sorted(found, key=lambda one: (-one.direct, one.start, one.end))[:_CANDIDATES]
     if not found:
         return None
@@ -148,17 +135,22 @@ def copy(
             one.log_p,
             one.direct,
             channel=likely,
-            sentence=next(value for (start, stop), value in explained.items() if start <= one.start < stop),
+            sentence=explained[_around(one, sentences)],
         )
         for one, likely in zip(found, channel, strict=True)
     ]
     scored.sort(key=lambda one: (-one.score, one.start, one.end))
     best = scored[0]
-    probability = 1 / sum(math.exp(one.score - best.score) for one in scored)
+    weights = [math.exp(one.score - best.score) for one in scored]
+    probability = 1 / sum(weights)
     start, stop, token_ids, behind, log_p = best.start, best.end, best.token_ids, best.ends, best.log_p
     if probability < SURE:
-        around = next(one for one in sentences if one[0] <= best.start < one[1])
-        start, stop, token_ids, behind = quoted(prompter, text, around, best, max_tokens)
+        likely = dict.fromkeys(sentences, 0.0)
+        for one, weight in zip(scored, weights, strict=True):
+            likely[_around(one, sentences)] += weight
+        around = max(likely, key=lambda one: (likely[one], -one[0]))
+        stretch = next(one for one in scored if _around(one, sentences) == around)
+        start, stop, token_ids, behind = quoted(prompter, text, around, stretch, max(max_tokens, QUOTED))
         ((told, _),) = engine.score_each(rows, following, [token_ids])
         log_p = tuple(told.tolist())
     # no distribution was drawn from, so no entropy is told
@@ -212,38 +204,33 @@ def beginnings(text: str, start: int, end: int) -> list[int]:
         if not text[place].isspace()
         and text[place] not in _GLUE
         and (place == start or text[place - 1] in _GLUE or text[place - 1].isspace() or _apart(text, place))
+        and not _NUMBER_BEGAN.match(text, place)
     ]
 
 
-def ends_whole(text: str, start: int, end: int) -> bool:
-    """Whether text[start:end] ends with a word, and not with a mark that something follows."""
-    if end <= start or text[end - 1].isspace() or text[end - 1] in _NO_END:
+def ends_whole(text: str, start: int, end: int, stop: int | None = None) -> bool:
+    """Whether text[start:end] ends with a word, and not with a mark that something follows.
+
+    stop: where the sentence ends, by default the text. A full stop before that belongs to what stands before it, an
+    initial or an abbreviation, and a number goes on behind its separators and to its unit (27–30%).
+    """
+    stop = len(text) if stop is None else stop
+    if end <= start or text[end - 1].isspace():
+        return False
+    if text[end - 1] in _NO_END and not _ABBREVIATION.search(text[start:end]):
         return False
     if not re.search(r"\w|%", text[start:end]):
         return False
-    return end == len(text) or _apart(text, end) or not (text[end].isalnum() or text[end] == "_")
+    following = text[end:stop]
+    if following[:1] == "." and following[1:].strip():
+        return False
+    if text[end - 1].isdigit() and _NUMBER_GOES_ON.match(following):
+        return False
+    return not following or _apart(text, end) or not (following[0].isalnum() or following[0] == "_")
 
 
-def tells(stretch: str, question: str) -> bool:
-    """Whether a stretch says more than the question does: a word that is no stop word and not in the question.
-
-    Inflected forms count as one word (encode, encoding, encoded). Where a question offers a choice ("Is it red or
-    blue?", 还是), its own words are the answer, and every stretch may tell something.
-    """
-    if _OFFERS.search(question):
-        return True
-    said = _words(question)
-    return any(word not in _EMPTY_WORDS and not any(_alike(word, other) for other in said) for word in _words(stretch))
-
-
-def _words(text: str) -> list[str]:
-    """Words in small letters, Chinese and kana one by one; a single small letter is none (Polish "i")."""
-    return [word.casefold() for word in _WORD.findall(text) if len(word) > 1 or not ("a" <= word <= "z")]
-
-
-def _alike(word: str, other: str) -> bool:
-    least = max(_STEM, max(len(word), len(other)) - _ENDING)
-    return word == other or (len(word) >= least and word[:least] == other[:least])
+def _around(stretch: Candidate, sentences: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    return next(one for one in sentences if one[0] <= stretch.start < one[1])
 
 
 def _apart(text: str, place: int) -> bool:
@@ -258,16 +245,27 @@ def _direct(
     text: str,
     sentences: Sequence[tuple[int, int]],
     ends: Collection[int],
+    question: str | None,
     *,
     longest: int,
 ) -> list[Candidate]:
-    """Stretches of the likeliest beginnings with log p of them and of an end behind them."""
+    """Stretches of the likeliest beginnings with log p of them and of an end behind them.
+
+    question: stretches that cannot be its answer are left out; None leaves in all.
+    """
     begun: list[tuple[int, list[int], list[int]]] = []
+    whole: set[tuple[int, int]] = set()
     for start, stop in sentences:
         for place in beginnings(text, start, stop):
             ids, behind = _tokens(prompter, text, place, min(place + _REACH, stop))
-            begun.append((place, ids[:longest], behind[:longest]))
-    begun = [one for one in begun if one[1]]
+            taken = {
+                (place, last)
+                for last in behind[:longest]
+                if ends_whole(text, place, last, stop) and (question is None or may_answer(text[place:last], question))
+            }
+            if taken:
+                begun.append((place, ids[:longest], behind[:longest]))
+                whole |= taken
     begun.sort(key=lambda one: (-float(following[0, one[1][0]]), one[0]))
     begun = begun[:_STARTS]
     if not begun:
@@ -275,17 +273,17 @@ def _direct(
     told = engine.score_each(rows, following, [ids for _, ids, _ in begun], ends=ends)
     found: dict[tuple[int, int], Candidate] = {}
     for (place, ids, behind), (log_p, ended) in zip(begun, told, strict=True):
-        whole = log_p.cumsum(0)
+        summed = log_p.cumsum(0)
         for count in range(1, len(ids) + 1):
             # a character of several tokens ends with the last of them: that stretch overwrites
-            if ends_whole(text, place, behind[count - 1]):
+            if (place, behind[count - 1]) in whole:
                 found[place, behind[count - 1]] = Candidate(
                     place,
                     behind[count - 1],
                     tuple(ids[:count]),
                     tuple(behind[:count]),
                     tuple(log_p[:count].tolist()),
-                    float(whole[count - 1] + ended[count - 1]),
+                    float(summed[count - 1] + ended[count - 1]),
                 )
     return list(found.values())
 
