@@ -101,3 +101,7 @@ def test_an_answer_is_new_and_of_the_kind_asked_for():
     assert may_answer("seven", "How many boats are there?")
     assert not may_answer("boats", "How many boats are there?")
     assert not may_answer("piers", "How many boats are there?")
+    assert not may_answer("the boats can", "What do the boats do?")
+    assert not may_answer("leave the pier at the", "What do the boats do?")
+    assert may_answer("leave the pier", "What do the boats do?")
+    assert may_answer("in May", "When do the boats leave?")

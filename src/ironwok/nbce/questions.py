@@ -36,12 +36,16 @@ _MAY_BE_A_YEAR = re.compile(r"\b(years?|dates?|time|period|age|when|how|number|n
 
 _WORD = re.compile(rf"(?=[^\W_])[{UNSPACED}]|[^\W_{UNSPACED}]+")
 _OFFERS = re.compile(r"\bor\b|还是|還是", re.IGNORECASE)
-# articles, prepositions and the like, which alone are no answer; pronouns and numbers may be
-_EMPTY_WORDS = frozenset(
+# Behind these something must follow.
+_OPEN_ENDS = frozenset(
+    ("a", "an", "the", "and", "or", "but", "as", "at", "by", "for", "from", "in", "into", "of", "on", "to", "with")
+)
+# articles, prepositions, auxiliaries and the like, which alone are no answer; pronouns and numbers may be
+_EMPTY_WORDS = _OPEN_ENDS | frozenset(
     [
-        *("a", "an", "the", "and", "or", "but", "as", "at", "by", "for", "from", "in", "into", "of", "on", "to"),
-        *("with", "is", "are", "was", "were", "be", "been", "it", "its", "this", "that", "these", "those"),
-        *("there", "their"),
+        *("is", "are", "was", "were", "be", "been", "it", "its", "this", "that", "these", "those", "there", "their"),
+        *("can", "cannot", "could", "might", "must", "shall", "should", "will", "would"),
+        *("do", "does", "did", "has", "have", "had", "not", "also"),
         *"的了是在和与及之也",
     ]
 )
@@ -89,7 +93,12 @@ def expected(question: str) -> Expected:
 
 
 def may_answer(stretch: str, question: str) -> bool:
-    """Whether words of a text can be an answer: they tell something, and are of the kind that the question asks for."""
+    """Whether words of a text can be an answer: they tell something, are of the kind that the question asks for, and do
+    not break off behind "of" or "the".
+    """
+    words = _words(stretch)
+    if words and words[-1] in _OPEN_ENDS and not has_han(question):
+        return False
     return tells(stretch, question) and fits(stretch, question)
 
 
