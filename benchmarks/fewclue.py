@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def number_format(scorer: Scorer) -> str:
-    return str(scorer.model.dtype).removeprefix("torch.") if isinstance(scorer, EncoderScorer) else "a plug-in"
+    return str(scorer.model.dtype).removeprefix("torch.") if isinstance(scorer, EncoderScorer) else "no encoder"
 
 
 def randomize(scorer: Scorer, seed: int) -> None:

@@ -187,7 +187,7 @@ def plugins(monkeypatch):
 
 
 def test_scorers_of_other_packages_are_found(plugins):
-    assert scorer_names() == ("nsp", "pet", "nli", "constant", "useless")
+    assert scorer_names() == ("nsp", "pet", "nli", "associations", "constant", "useless")
     classifier = ZeroShotClassifier("their-model", scorer="constant", batch_size=7)
     assert classifier.classify("文本", labels="a,b")[0].label == "b"
     assert classifier.scorer.model == "their-model"
@@ -195,7 +195,7 @@ def test_scorers_of_other_packages_are_found(plugins):
 
 
 def test_an_unknown_scorer_names_the_known_ones(plugins):
-    with pytest.raises(InputError, match="no scorer 'magic'; there are nsp, pet, nli, constant, useless"):
+    with pytest.raises(InputError, match="no scorer 'magic'; there are nsp, pet, nli, associations, constant, useless"):
         ZeroShotClassifier(scorer="magic")
 
 

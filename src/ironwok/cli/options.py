@@ -90,10 +90,11 @@ Scorer = Annotated[
     str,
     typer.Option(
         "--scorer",
-        metavar="nsp|pet|nli",
+        metavar="nsp|pet|nli|associations",
         help=t(
-            en="nsp (next sentence), pet (masked words), nli (inference), or a plug-in's.",
-            zh="nsp（下一句）、pet（完形填空）、nli（推断），或插件所带的。",
+            en="nsp (next sentence), pet (masked words), nli (inference), associations (words that keep company, no "
+            "encoder: fast), or a plug-in's.",
+            zh="nsp（下一句）、pet（完形填空）、nli（推断）、associations（词语共现，不用编码器，很快），或插件所带的。",
         ),
     ),
 ]

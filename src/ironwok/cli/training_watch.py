@@ -25,6 +25,7 @@ def _work_names() -> dict[str, str]:
         "corpus": t(en="tokenizing the corpus", zh="切分语料"),
         "words": t(en="counting words", zh="统计词频"),
         "pairs": t(en="preparing pairs", zh="准备句对"),
+        "associations": t(en="counting which words keep company", zh="统计哪些词常在一起出现"),
         "embeddings": t(en="starting embeddings", zh="初始化词向量"),
         "evaluation": t(en="evaluating", zh="评测"),
         "checkpoint": t(en="writing a checkpoint", zh="写检查点"),

@@ -12,6 +12,7 @@ WORK = (
     "corpus",
     "words",
     "pairs",
+    "associations",
     "embeddings",
     "evaluation",
     "checkpoint",

@@ -81,6 +81,15 @@ class EmbeddingScorer(Scorer, Protocol):
         ...
 
 
+@runtime_checkable
+class AssociatingScorer(Scorer, Protocol):
+    """A scorer that may have a table of words that keep company: a first cut of many labels without any encoder."""
+
+    def nearness(self, texts: Sequence[str], words: Sequence[str]) -> np.ndarray | None:
+        """How near each word lies to each text, float64 [N, C], 0 for what is unknown; None without a table."""
+        ...
+
+
 def fill(template: str, words: Iterable[str]) -> list[Prompt]:
     """The template's sentence for each of the words. Braces in a word are ordinary characters.
 

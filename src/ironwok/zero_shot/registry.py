@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
 from ironwok.errors import InputError, ModelError
 from ironwok.zero_shot.pairs import Scorer
 from ironwok.zero_shot.selfcheck import OnSelfCheck, check_when_loaded
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from ironwok.text.associations import Associations
 
 ENTRY_POINT_GROUP = "ironwok.scorers"
 
@@ -25,6 +31,7 @@ class ScorerOptions:
     batch_size: most pairs in one pass. max_tokens: longest input, None for all that the model takes.
     on_self_check: what a next-sentence model that guesses leads to: "warn", "raise", or "skip" the check.
     onnx: whether a next-sentence model that `ironwok export-onnx` found faster on this machine is run by onnxruntime.
+    associations: whether a next-sentence model is helped by the table of words that keep company, if it brings one.
     """
 
     device: str | None = None
@@ -33,6 +40,7 @@ class ScorerOptions:
     max_tokens: int | None = None
     on_self_check: OnSelfCheck = "warn"
     onnx: bool = True
+    associations: bool = True
 
 
 # What an entry point must name: a callable that loads the model and returns the scorer.
@@ -42,7 +50,8 @@ ScorerFactory = Callable[[str, ScorerOptions], Scorer]
 def load_scorer(name: str, model: str = DEFAULT_MODEL, options: ScorerOptions | None = None) -> Scorer:
     """Load a scorer by name.
 
-    name: "nsp", "pet", "nli", or one that an installed package offers. model: a bundled name, a folder, a hub id.
+    name: "nsp", "pet", "nli", "associations", or one that an installed package offers. model: a bundled name, a folder,
+    a hub id.
     Raises InputError for an unknown name, MissingHeadError where the model lacks the head.
     """
     options = options or ScorerOptions()
@@ -75,7 +84,33 @@ def _nsp(model: str, options: ScorerOptions) -> Scorer:
     scorer = NSPScorer(encoder, tokenizer, batch_size=options.batch_size, max_tokens=options.max_tokens)
     scorer.judge = whole.judge = exported_encoder(encoder) if options.onnx else None
     check_when_loaded(whole, options.on_self_check)
+    if options.associations:
+        scorer.associations = _table(model, tokenizer)
     return scorer
+
+
+def _associations(model: str, options: ScorerOptions) -> Scorer:
+    from ironwok.errors import MissingHeadError
+    from ironwok.models import resolve_model
+    from ironwok.zero_shot.encoding import PairEncoder
+    from ironwok.zero_shot.loading import tokenizer_of
+    from ironwok.zero_shot.nsp import AssociationScorer
+
+    tokenizer = tokenizer_of(resolve_model(model))
+    table = _table(model, tokenizer)
+    if table is None:
+        raise MissingHeadError(
+            f"{model} brings no table of words that keep company (associations.safetensors): take scorer='nsp' "
+            f"(--scorer nsp), or a model that has one, such as {DEFAULT_MODEL}"
+        )
+    return AssociationScorer(table, PairEncoder(tokenizer, max_tokens=512, segments=True).ids)
+
+
+def _table(model: str, tokenizer: PreTrainedTokenizerBase) -> Associations | None:
+    from ironwok.models import resolve_model
+    from ironwok.text.associations import Associations
+
+    return Associations.load(resolve_model(model), vocabulary=len(tokenizer))
 
 
 def _pet(model: str, options: ScorerOptions) -> Scorer:
@@ -97,4 +132,4 @@ def _nli(model: str, options: ScorerOptions) -> Scorer:
     return NLIScorer(encoder, tokenizer, batch_size=options.batch_size, max_tokens=options.max_tokens)
 
 
-_BUILT_IN: dict[str, ScorerFactory] = {"nsp": _nsp, "pet": _pet, "nli": _nli}
+_BUILT_IN: dict[str, ScorerFactory] = {"nsp": _nsp, "pet": _pet, "nli": _nli, "associations": _associations}

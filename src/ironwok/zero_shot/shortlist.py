@@ -12,9 +12,9 @@ import numpy as np
 
 from ironwok.errors import InputError
 from ironwok.results import Span
-from ironwok.zero_shot.pairs import EmbeddingScorer, Scorer
+from ironwok.zero_shot.pairs import AssociatingScorer, EmbeddingScorer, Scorer
 
-ShortlistBy = Literal["embedding", "overlap", "both"]
+ShortlistBy = Literal["embedding", "overlap", "both", "associations"]
 
 
 class Shortlist:
@@ -22,8 +22,9 @@ class Shortlist:
 
     size: how many labels stay for each text.
     by: "embedding" compares mean hidden states of text and label, "overlap" counts what they share in characters and
-    character pairs, weighted by rarity among the labels; "both" adds the two. None takes "both" where the scorer can
-    embed, else "overlap".
+    character pairs, weighted by rarity among the labels; "both" adds the two. "associations" adds to the overlap how
+    near text and label lie in the model's table of words that keep company, and reads no text with the encoder. None
+    takes "associations" where the scorer has such a table, else "both" where it can embed, else "overlap".
     """
 
     def __init__(self, scorer: Scorer, *, size: int, by: ShortlistBy | None = None) -> None:
@@ -31,11 +32,17 @@ class Shortlist:
             raise InputError(
                 f"the shortlist is {size} long: keep 2 labels or more, or there is nothing left to choose from"
             )
+        associates = isinstance(scorer, AssociatingScorer) and scorer.nearness([], []) is not None
         if by is None:
-            by = "both" if isinstance(scorer, EmbeddingScorer) else "overlap"
+            embeds = isinstance(scorer, EmbeddingScorer)
+            by = "associations" if associates else "both" if embeds else "overlap"
         if by not in get_args(ShortlistBy):
             raise InputError(f"shortlist_by is {by!r}; it is one of {', '.join(get_args(ShortlistBy))}")
-        if by != "overlap" and not isinstance(scorer, EmbeddingScorer):
+        if by == "associations" and not associates:
+            raise InputError(
+                "the model brings no table of words that keep company: use shortlist_by='both' or 'overlap'"
+            )
+        if by in ("embedding", "both") and not isinstance(scorer, EmbeddingScorer):
             raise InputError(f"the scorer {type(scorer).__name__} gives no vectors: use shortlist_by='overlap'")
         self.scorer = scorer
         self.size = size
@@ -47,7 +54,12 @@ class Shortlist:
         words = tuple(words)
         flat = [span.text for spans in windows for span in spans]
         similarity = np.zeros((len(flat), len(words)))
-        if self.by != "overlap":
+        if self.by == "associations":
+            assert isinstance(self.scorer, AssociatingScorer)
+            near = self.scorer.nearness(flat, words)
+            assert near is not None
+            similarity += _standardised(near)
+        if self.by in ("embedding", "both"):
             similarity += _standardised(self._cosines(flat, words))
         if self.by != "embedding":
             similarity += _standardised(overlaps(flat, words))

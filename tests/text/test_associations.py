@@ -1,0 +1,98 @@
+"""The table of words that keep company: what it reads, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from ironwok.errors import CheckpointError
+from ironwok.text.associations import FILE, Associations
+
+VOCABULARY = 6  # "abcdef"
+
+
+def table(**changed) -> Associations:
+    values = {
+        # a and b lie one way, c and d the other, e and f tell nothing; the pair "ef" is near c and d
+        "vectors": np.array([[100, 0], [90, 10], [0, 100], [10, 90], [0, 0], [50, 50], [1, 127]], dtype=np.int8),
+        "weights": np.array([0.01, 0.01, 0.01, 0.01, 0, 0, 0.02], dtype=np.float32),
+        "pairs": np.array([4 * VOCABULARY + 5]),
+        "mean": np.zeros(2, dtype=np.float32),
+        "vocabulary": VOCABULARY,
+        "head": 0.5,
+        "weight": 3.0,
+        "offset": 0.25,
+    }
+    return Associations(**{**values, **changed})
+
+
+def letters(texts):
+    return [["abcdef".index(letter) for letter in text] for text in texts]
+
+
+def affinity(of: Associations, first: str, second: str) -> float:
+    return float(of.affinities(letters, [first], [second], np.array([0]), np.array([0]))[0])
+
+
+def test_units_are_the_tokens_and_the_pairs_that_are_known():
+    assert table().units(np.array([0, 4, 5, 1])).tolist() == [0, 4, 5, 1, VOCABULARY]
+    assert table().units(np.array([5, 4])).tolist() == [5, 4]
+    assert table().units(np.array([], dtype=np.int64)).tolist() == []
+    assert table(pairs=np.zeros(0, dtype=np.int64)).units(np.array([4, 5])).tolist() == [4, 5]
+
+
+def test_a_text_is_the_weighted_sum_of_its_units():
+    found = table().vectors_of(letters(["aac"]))
+    sum_of = 0.01 * (2 * np.array([100.0, 0]) + np.array([0, 100.0]))
+    assert found[0] == pytest.approx(sum_of / np.linalg.norm(sum_of))
+    mean = np.array([0.6, 0.0], dtype=np.float32)
+    less = sum_of / np.linalg.norm(sum_of) - mean
+    assert table(mean=mean).vectors_of(letters(["aac"]))[0] == pytest.approx(less / np.linalg.norm(less))
+
+
+def test_words_that_keep_company_are_near():
+    assert affinity(table(), "a", "b") > 0.9
+    assert affinity(table(), "a", "c") == pytest.approx(0, abs=1e-6)
+    assert affinity(table(), "ef", "c") > 0.9
+    assert affinity(table(), "ab", "ef") < 0.3
+
+
+def test_what_tells_nothing_is_no_number():
+    found = table().affinities(letters, ["a", "e", ""], ["b", "fe"], np.array([0, 1, 2, 0]), np.array([0, 0, 0, 1]))
+    assert np.isnan(found).tolist() == [False, True, True, True]
+
+
+def test_many_texts_at_once_give_what_each_gives_alone():
+    generator = np.random.default_rng(0)
+    texts = ["".join(generator.choice(list("abcdef"), size=5)) for _ in range(600)]
+    together = table().affinities(letters, texts, texts, np.arange(600), np.arange(600)[::-1].copy())
+    for number in (0, 255, 256, 599):
+        alone = affinity(table(), texts[number], texts[599 - number])
+        assert together[number] == pytest.approx(alone, nan_ok=True, abs=1e-6)
+
+
+def test_a_table_comes_back_as_it_was_saved(tmp_path):
+    assert Associations.load(tmp_path, vocabulary=VOCABULARY) is None
+    table().save(tmp_path)
+    loaded = Associations.load(tmp_path, vocabulary=VOCABULARY)
+    assert loaded is not None
+    for name in ("vectors", "weights", "pairs", "mean"):
+        assert np.array_equal(getattr(loaded, name), getattr(table(), name))
+    assert (loaded.vocabulary, loaded.head, loaded.weight, loaded.offset) == (VOCABULARY, 0.5, 3.0, 0.25)
+
+
+def test_a_damaged_table_and_one_of_another_tokenizer_are_refused(tmp_path):
+    table().save(tmp_path)
+    with pytest.raises(CheckpointError, match="vocabulary of 6, the tokenizer beside it has 7"):
+        Associations.load(tmp_path, vocabulary=7)
+    table(weights=np.zeros(3, dtype=np.float32)).save(tmp_path)
+    with pytest.raises(CheckpointError, match="weights for 3"):
+        Associations.load(tmp_path, vocabulary=VOCABULARY)
+    whole = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(whole[:-5])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        Associations.load(tmp_path, vocabulary=VOCABULARY)
+    save_file({"vectors": np.zeros((2, 2))}, tmp_path / FILE)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        Associations.load(tmp_path, vocabulary=VOCABULARY)
