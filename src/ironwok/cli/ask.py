@@ -206,7 +206,10 @@ def ask(
             metavar="N",
             min=1,
             show_default=str(DEFAULTS["max_tokens"]),
-            help=t(en="Longest answer, in tokens.", zh="答案最多多少个 token。"),
+            help=t(
+                en="Longest answer, in tokens (a sentence that is quoted may have 64).",
+                zh="答案最多多少个 token（引用的原句可到 64 个）。",
+            ),
         ),
     ] = None,
     json_lines: Annotated[
