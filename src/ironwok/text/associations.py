@@ -104,7 +104,7 @@ class Associations:
         known[known] = self.pairs[places[known]] == keys[known]
         return np.concatenate([ids, self.vocabulary + places[known]])
 
-    def vectors_of(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
+    def vectors_of(self, rows: Sequence[Sequence[int] | np.ndarray]) -> np.ndarray:
         """Vectors of texts given as token ids, float32 [N, D], of length 1; zero for a text that no unit tells of."""
         found = np.zeros((len(rows), self.vectors.shape[1]), dtype=np.float32)
         for number, row in enumerate(rows):
@@ -128,7 +128,8 @@ class Associations:
         for start in range(0, len(first), 4096):
             part = slice(start, start + 4096)
             found[part] = np.einsum("nd,nd->n", texts_ND[first[part]], others_ND[second[part]])
-        return np.where(texts_ND.any(axis=1)[first] & others_ND.any(axis=1)[second], found, np.nan)
+        told_N, others_told_N = np.any(texts_ND, axis=1), np.any(others_ND, axis=1)
+        return np.where(np.take(told_N, first) & np.take(others_told_N, second), found, np.nan)
 
     def _read(self, tokenize: Tokenize, texts: Sequence[str]) -> np.ndarray:
         parts = [self.vectors_of(tokenize(texts[start : start + _CHUNK])) for start in range(0, len(texts), _CHUNK)]

@@ -139,7 +139,7 @@ class _Counter:
         for ids, _, segments in self._stretches("words in company"):
             held_SU = self._held(ids, segments)
             self.often += np.bincount(held_SU.indices, minlength=units)
-            self.segments += held_SU.shape[0]
+            self.segments += len(np.unique(segments))
             product = (held_SU.T.tocsr() @ held_SU[:, self.contexts]).tocoo()
             counts_UC[product.row, product.col] += product.data
         return counts_UC
