@@ -1,19 +1,18 @@
 """Which words keep company: vectors counted from running text, in which a label lies near the texts that it fits.
 
-A table beside a model's vocabulary. Its units are the tokens and frequent pairs of neighbouring tokens (most Chinese
-words have two characters); each has a vector, the left singular vectors of a matrix of positive pointwise mutual
-information (Levy and Goldberg, NeurIPS 2014, with the singular values left out), and a weight, how rare it is. A text
-is the weighted sum of its units' vectors, less what all texts have in common. ``ironwok.training.associations`` counts
-such a table; reading one needs numpy alone.
+A table beside a model's vocabulary. Its units are the tokens and frequent runs of two, three and four neighbouring
+tokens (most Chinese words have two characters, idioms have four); each has a vector and a weight, and a text is the
+weighted sum of its units' vectors, less what all texts have in common. ``ironwok.training.associations`` counts such a
+table, ``ironwok.training.association_learning`` makes it better; reading one needs numpy alone.
 """
 
-# N texts, U units, P pairs, V vocabulary, D width
+# N texts, U units, V vocabulary, D width
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +22,26 @@ from ironwok.errors import CheckpointError
 from ironwok.files import replace_file
 
 FILE = "associations.safetensors"
+RUNS = ("pairs", "triples", "fours")  # of 2, 3, 4 tokens
 _CHUNK = 256  # texts whose units are looked up at once
 
 # token ids of texts, without special tokens
 Tokenize = Callable[[Sequence[str]], Sequence[Sequence[int]]]
 
 
+def _no_runs() -> np.ndarray:
+    return np.zeros(0, dtype=np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class Associations:
-    """Vectors of tokens and of pairs of neighbours.
+    """Vectors of tokens and of runs of neighbours.
 
-    vectors: int8 [U, D], V tokens and behind them P pairs; their lengths mean nothing. weights: what each is multiplied
-    with, its inverse document frequency over its length, float32 [U], 0 for one that tells nothing. pairs: first * V +
-    second, int64 [P], ascending. mean: what texts have in common, float32 [D], in units of a text's vector of length 1.
-    vocabulary: V. head, weight, offset: head * log-odds + weight * (affinity - offset) is what a model that brings the
-    table says of a pair, the log-odds being those of its head.
+    vectors: int8 [U, D], V tokens and behind them the pairs, the triples and the fours; their lengths mean nothing.
+    weights: what each is multiplied with, float32 [U], 0 for one that tells nothing. pairs, triples, fours: the tokens
+    of a run as the digits of a number to the base V, int64, ascending. mean: what texts have in common, float32 [D], in
+    units of a text's vector of length 1. vocabulary: V. head, weight, offset: head * log-odds + weight * (affinity -
+    offset) is what a model that brings the table says of a pair, the log-odds being those of its head.
     """
 
     vectors: np.ndarray
@@ -48,6 +52,13 @@ class Associations:
     head: float = 1.0
     weight: float = 0.0
     offset: float = 0.0
+    triples: np.ndarray = field(default_factory=_no_runs)
+    fours: np.ndarray = field(default_factory=_no_runs)
+
+    @property
+    def runs(self) -> tuple[np.ndarray, ...]:
+        """Pairs, triples, fours: what a run of two, three, four tokens must be to have a vector."""
+        return self.pairs, self.triples, self.fours
 
     @classmethod
     def load(cls, folder: str | Path, *, vocabulary: int) -> Associations | None:
@@ -64,6 +75,9 @@ class Associations:
             with safe_open(path, framework="numpy") as file:
                 about: dict[str, Any] = json.loads((file.metadata() or {})["associations"])
                 arrays = {name: file.get_tensor(name) for name in ("vectors", "weights", "pairs", "mean")}
+                held = set(file.keys())
+                # a table that was counted and never learnt has no words of more than two tokens
+                longer = {name: file.get_tensor(name) for name in RUNS[1:] if name in held}
             table = cls(
                 arrays["vectors"],
                 arrays["weights"].astype(np.float32),
@@ -73,14 +87,15 @@ class Associations:
                 float(about["head"]),
                 float(about["weight"]),
                 float(about["offset"]),
+                **longer,
             )
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise CheckpointError(f"{path} cannot be read as a table of associations: {error}") from error
-        units = table.vocabulary + len(table.pairs)
+        units = table.vocabulary + sum(map(len, table.runs))
         if len(table.vectors) != units or len(table.weights) != units or table.vectors.shape[1:] != table.mean.shape:
             raise CheckpointError(
                 f"{path} has vectors for {len(table.vectors)} units, weights for {len(table.weights)}, and "
-                f"{table.vocabulary} tokens with {len(table.pairs)} pairs: it is damaged"
+                f"{table.vocabulary} tokens with {units - table.vocabulary} runs of them: it is damaged"
             )
         if table.vocabulary != vocabulary:
             raise CheckpointError(
@@ -93,16 +108,13 @@ class Associations:
         from safetensors.numpy import save
 
         about = {"vocabulary": self.vocabulary, "head": self.head, "weight": self.weight, "offset": self.offset}
-        arrays = {"vectors": self.vectors, "weights": self.weights, "pairs": self.pairs, "mean": self.mean}
+        arrays = {"vectors": self.vectors, "weights": self.weights, "mean": self.mean}
+        arrays |= dict(zip(RUNS, self.runs, strict=True))
         replace_file(Path(folder) / FILE, save(arrays, {"associations": json.dumps(about)}))
 
     def units(self, ids: np.ndarray) -> np.ndarray:
-        """Units of a text's tokens, int64: the tokens, and each pair of neighbours that the table knows."""
-        keys = ids[:-1] * self.vocabulary + ids[1:]
-        places = np.searchsorted(self.pairs, keys)
-        known = places < len(self.pairs)
-        known[known] = self.pairs[places[known]] == keys[known]
-        return np.concatenate([ids, self.vocabulary + places[known]])
+        """Units of a text's tokens, int64: the tokens, and each run of neighbours that the table knows."""
+        return find_units(ids, self.runs, self.vocabulary)[0]
 
     def vectors_of(self, rows: Sequence[Sequence[int] | np.ndarray]) -> np.ndarray:
         """Vectors of texts given as token ids, float32 [N, D], of length 1; zero for a text that no unit tells of."""
@@ -134,6 +146,37 @@ class Associations:
     def _read(self, tokenize: Tokenize, texts: Sequence[str]) -> np.ndarray:
         parts = [self.vectors_of(tokenize(texts[start : start + _CHUNK])) for start in range(0, len(texts), _CHUNK)]
         return np.concatenate(parts) if parts else np.zeros((0, self.vectors.shape[1]), dtype=np.float32)
+
+
+def find_units(
+    ids: np.ndarray, runs: Sequence[np.ndarray], vocabulary: int, texts: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(units, number of the token that each begins with), int64 [M] each, of one text or of many behind one another.
+
+    ids: tokens, int64 [L]. runs: the known ones of two tokens, of three, ..., as in `Associations`. texts: which text
+    each token is of; no run goes from one into the next.
+    """
+    units, places = [ids], [np.arange(len(ids))]
+    first = vocabulary
+    for count, known in enumerate(runs, start=2):
+        if len(known) and len(ids) >= count:
+            keys = run_keys(ids, count, vocabulary)
+            found = np.searchsorted(known, keys).clip(max=len(known) - 1)
+            held = known[found] == keys
+            if texts is not None:
+                held &= texts[: len(keys)] == texts[count - 1 :]
+            units.append(first + found[held])
+            places.append(np.flatnonzero(held))
+        first += len(known)
+    return np.concatenate(units), np.concatenate(places)
+
+
+def run_keys(ids: np.ndarray, count: int, vocabulary: int) -> np.ndarray:
+    """A number for each ``count`` neighbours, int64 [L - count + 1]: its digits to the base ``vocabulary``."""
+    keys = np.zeros(max(len(ids) - count + 1, 0), dtype=np.int64)
+    for place in range(count):
+        keys = keys * vocabulary + ids[place : len(keys) + place]
+    return keys
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ironwok.errors import DataError, InputError
-from ironwok.text.associations import Associations
+from ironwok.text.associations import Associations, find_units, run_keys
 from ironwok.text.characters import has_han
 from ironwok.training.corpus import CONTINUES, TOKEN_BITS, Store
 from ironwok.training.progress import Progress, Silent
@@ -116,7 +116,8 @@ class _Counter:
         counts, inside = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.int32)
         tokens = np.zeros(self.vocabulary, dtype=np.int64)
         for ids, continues, segments in self._stretches("pairs of characters"):
-            keys, chosen = self._keys(ids, segments)
+            keys = run_keys(ids, 2, self.vocabulary)
+            chosen = self.han[ids[:-1]] & self.han[ids[1:]] & (segments[:-1] == segments[1:])
             np.add.at(counts, keys[chosen], 1)
             np.add.at(inside, keys[chosen & continues[1:]], 1)
             tokens += np.bincount(ids, minlength=self.vocabulary)
@@ -139,7 +140,7 @@ class _Counter:
         for ids, _, segments in self._stretches("words in company"):
             held_SU = self._held(ids, segments)
             self.often += np.bincount(held_SU.indices, minlength=units)
-            self.segments += len(np.unique(segments))
+            self.segments += int(held_SU.shape[0])  # pyright: ignore[reportOptionalSubscript]
             product = (held_SU.T.tocsr() @ held_SU[:, self.contexts]).tocoo()
             counts_UC[product.row, product.col] += product.data
         return counts_UC
@@ -177,24 +178,16 @@ class _Counter:
                 yield (raw & TOKEN_BITS).astype(np.int64), raw >= CONTINUES, segments[usable]
             first = last
 
-    def _keys(self, ids: np.ndarray, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A number for each two neighbours, and whether they may be a pair."""
-        chosen = self.han[ids[:-1]] & self.han[ids[1:]] & (segments[:-1] == segments[1:])
-        return ids[:-1] * self.vocabulary + ids[1:], chosen
-
     def _held(self, ids: np.ndarray, segments: np.ndarray) -> csr_matrix:
         """Which segment holds which unit, 0 and 1 [S, U]."""
         from scipy.sparse import csr_matrix
 
         _, rows = np.unique(segments, return_inverse=True)
-        keys, chosen = self._keys(ids, segments)
-        places = np.searchsorted(self.pairs, keys).clip(max=max(len(self.pairs) - 1, 0))
-        known = chosen & (self.pairs[places] == keys) if len(self.pairs) else np.zeros(len(keys), dtype=bool)
-        single = self.words[ids]
-        row = np.concatenate([rows[single], rows[:-1][known]])
-        column = np.concatenate([ids[single], self.vocabulary + places[known]])
+        units, places = find_units(ids, (self.pairs,), self.vocabulary, segments)
+        told = (units >= self.vocabulary) | self.words[ids[places]]
+        units, places = units[told], places[told]
         shape = (int(rows.max()) + 1, self.vocabulary + len(self.pairs))
-        held = csr_matrix((np.ones(len(row), dtype=np.float32), (row, column)), shape=shape)
+        held = csr_matrix((np.ones(len(units), dtype=np.float32), (rows[places], units)), shape=shape)
         held.data[:] = 1  # duplicates were added up
         return held
 
