@@ -14,18 +14,12 @@ from ironwok.text.characters import UNSPACED, has_han
 
 Expected = Literal["number", "time", "name", "other"]
 
+_HOW_MANY = "how (many|much|long|old|far|tall|high|large|big|fast|often|wide|deep)"
 # Questions that a few words of a text answer. A reason, a summary or a yes has to be written.
-_ASKS_FOR_WORDS = re.compile(
-    r"\b(who|whom|whose|when|where|what|which|how (many|much|long|old|far|tall|high|large|big|fast|often|wide|deep))\b",
-    re.IGNORECASE,
-)
+_ASKS_FOR_WORDS = re.compile(rf"\b(who|whom|whose|when|where|what|which|{_HOW_MANY})\b", re.IGNORECASE)
 # "what year", "which of the years", "what is the exact number"
 _ASKS = r"\b(what|which)(\s+(is|was|are|were))?(\s+of)?(\s+the)?(\s+(exact|approximate|average|total))?\s+"
-_NUMBER = re.compile(
-    r"\bhow (many|much|long|old|far|tall|high|large|big|fast|often|wide|deep)\b"
-    rf"|{_ASKS}(percentage|percent|proportion|fraction|amount|number)\b",
-    re.IGNORECASE,
-)
+_NUMBER = re.compile(rf"\b{_HOW_MANY}\b|{_ASKS}(percentage|percent|proportion|fraction|amount|number)\b", re.IGNORECASE)
 # "when" in the middle of a question may join two clauses
 _TIME = re.compile(
     rf"^\W*((since|until|till|by|from|and) )?when\b|{_ASKS}(years?|dates?|days?|months?|century|centuries|decades?)\b",
