@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from ironwok.errors import CheckpointError
-from ironwok.text.associations import FILE, Associations
+from ironwok.text.associations import FILE, RUNS, Associations, find_units
 
 VOCABULARY = 6  # "abcdef"
 
@@ -42,6 +43,36 @@ def test_units_are_the_tokens_and_the_pairs_that_are_known():
     assert table(pairs=np.zeros(0, dtype=np.int64)).units(np.array([4, 5])).tolist() == [4, 5]
 
 
+def with_longer_words() -> Associations:
+    """The pair "ef", the triples "abc" and "def", the four "abcd"."""
+    vectors = np.concatenate([table().vectors, np.array([[127, 0], [0, 127], [127, 127]], dtype=np.int8)])
+    weights = np.concatenate([table().weights, np.full(3, 0.02, dtype=np.float32)])
+    triples = np.array([0 * 36 + 1 * 6 + 2, 3 * 36 + 4 * 6 + 5])
+    return table(vectors=vectors, weights=weights, triples=triples, fours=np.array([0 * 216 + 1 * 36 + 2 * 6 + 3]))
+
+
+def test_longer_words_are_units_too():
+    of = with_longer_words()
+    pair, first, second, four = range(VOCABULARY, VOCABULARY + 4)
+    assert sorted(of.units(np.array([0, 1, 2, 3, 4, 5])).tolist()) == [0, 1, 2, 3, 4, 5, pair, first, second, four]
+    assert of.units(np.array([1, 2, 3])).tolist() == [1, 2, 3]
+    assert affinity(of, "abc", "a") > affinity(table(), "abc", "a")
+
+
+def test_no_word_goes_from_one_text_into_the_next():
+    of = with_longer_words()
+    ids = np.array([0, 1, 2, 3, 4, 5])
+    for texts in ([0, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 3, 3], [0, 0, 1, 1, 2, 2], [0, 1, 2, 3, 4, 5]):
+        units, places = find_units(ids, of.runs, VOCABULARY, np.array(texts))
+        plain = [
+            (unit, start + place)
+            for text in sorted(set(texts))
+            for start in [texts.index(text)]
+            for unit, place in zip(*find_units(ids[np.array(texts) == text], of.runs, VOCABULARY), strict=True)
+        ]
+        assert sorted(zip(units.tolist(), places.tolist(), strict=True)) == sorted(plain)
+
+
 def test_a_text_is_the_weighted_sum_of_its_units():
     found = table().vectors_of(letters(["aac"]))
     sum_of = 0.01 * (2 * np.array([100.0, 0]) + np.array([0, 100.0]))
@@ -72,14 +103,26 @@ def test_many_texts_at_once_give_what_each_gives_alone():
         assert together[number] == pytest.approx(alone, nan_ok=True, abs=1e-6)
 
 
-def test_a_table_comes_back_as_it_was_saved(tmp_path):
+@pytest.mark.parametrize("saved", [table(), with_longer_words()], ids=["counted", "learnt"])
+def test_a_table_comes_back_as_it_was_saved(tmp_path, saved):
     assert Associations.load(tmp_path, vocabulary=VOCABULARY) is None
-    table().save(tmp_path)
+    saved.save(tmp_path)
     loaded = Associations.load(tmp_path, vocabulary=VOCABULARY)
     assert loaded is not None
-    for name in ("vectors", "weights", "pairs", "mean"):
-        assert np.array_equal(getattr(loaded, name), getattr(table(), name))
+    for name in ("vectors", "weights", "mean", *RUNS):
+        assert np.array_equal(getattr(loaded, name), getattr(saved, name))
     assert (loaded.vocabulary, loaded.head, loaded.weight, loaded.offset) == (VOCABULARY, 0.5, 3.0, 0.25)
+
+
+def test_a_file_of_before_there_were_longer_words_is_read(tmp_path):
+    table().save(tmp_path)
+    old = {name: array for name, array in load_file(tmp_path / FILE).items() if name not in RUNS[1:]}
+    with safe_open(tmp_path / FILE, framework="numpy") as file:
+        about = file.metadata()
+    save_file(old, tmp_path / FILE, about)
+    loaded = Associations.load(tmp_path, vocabulary=VOCABULARY)
+    assert loaded is not None
+    assert [len(one) for one in loaded.runs] == [1, 0, 0]
 
 
 def test_a_damaged_table_and_one_of_another_tokenizer_are_refused(tmp_path):
