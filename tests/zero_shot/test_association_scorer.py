@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,16 @@ PAIRS = [
     Pair("？", Prompt("", "学生", "")),  # no word of the table
     Pair("雨", Prompt("天气", "？", "")),  # the label alone counts
 ]
+
+
+def test_a_table_that_was_never_fitted_judges_alone_and_adds_nothing(table, tokenizer, folder, nsp_scorer):
+    unfitted = replace(table, head=1.0, weight=0.0, offset=0.0)
+    alone = AssociationScorer(unfitted, lambda texts: tokenizer(list(texts), add_special_tokens=False)["input_ids"])
+    scores = alone.score(PAIRS)
+    assert scores[0] > scores[1] > 0
+    beside = load_scorer("nsp", str(folder), UNCHECKED)
+    beside.associations = unfitted
+    assert beside.score(PAIRS) == pytest.approx(nsp_scorer.score(PAIRS), abs=1e-6)
 
 
 def test_what_lies_near_is_added_to_the_log_odds(folder, nsp_scorer):

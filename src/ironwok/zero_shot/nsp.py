@@ -7,6 +7,7 @@ read little knows few words, counting a corpus costs minutes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from ironwok.text.associations import Associations, Tokenize
 from ironwok.zero_shot.encoder_scorer import PairScorer
 from ironwok.zero_shot.encoding import Progress, unique
 from ironwok.zero_shot.pairs import Pair
+
+_UNFITTED = 10.0  # of the size that fitted tables have
 
 
 class NSPScorer(PairScorer):
@@ -55,10 +58,13 @@ class NSPScorer(PairScorer):
 class AssociationScorer:
     """The table alone, no encoder: some thousand pairs a second, for a first look at many texts.
 
-    tokenize: token ids of texts, by the tokenizer that the table was counted with.
+    tokenize: token ids of texts, by the tokenizer that the table was counted with. A table that nobody has fitted
+    beside a head counts nothing there; alone, its cosines have to count.
     """
 
     def __init__(self, associations: Associations, tokenize: Tokenize) -> None:
+        if not associations.weight:
+            associations = replace(associations, weight=_UNFITTED)
         self.associations, self.tokenize = associations, tokenize
 
     def score(self, pairs: Sequence[Pair]) -> np.ndarray:
