@@ -60,7 +60,7 @@ class Learning:
     of three and of four tokens that the table gets, at most, the most frequent. keep_every: steps between checkpoints.
     """
 
-    steps: int = 2000
+    steps: int = 4000
     groups: int = 4
     group: int = 512
     rate: float = 3e-3
