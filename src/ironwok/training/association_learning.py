@@ -41,7 +41,7 @@ _LEAST_WORD = 8  # times that a longer word stands in the text
 _SEGMENT = 64  # tokens; how rare a word is, is reckoned in these
 _TELLS_NOTHING, _TELLS_ALL = 0.2, 0.5  # of the rarity of a word that stands once: never drawn below, always above
 _ALL_OF_IT = 0.7  # of the keywords: whatever of them stands elsewhere in the text is taken out, too
-_HEADINGS = 50  # of a source from which on it takes part
+_LEAST_PAIRS = 50  # of a kind that a source has, or it takes no part
 _DRAWN, _TRIES = 6, 20  # keywords drawn for one that will do; groups drawn for one that is full enough
 _TEMPERATURE, _SHARPEST = 16.0, 60.0  # what cosines are multiplied with: at first, at most
 _WARMUP = 50  # steps
@@ -134,9 +134,8 @@ def _with_words(store: Store, table: Associations, learning: Learning, progress:
     vectors_UD = [table.vectors.astype(np.float32) * table.weights[:, None]]
     for keys, longs, count in zip(runs[1:], lengths, (3, 4), strict=True):
         ids = keys[:, None] // table.vocabulary ** np.arange(count - 1, -1, -1) % table.vocabulary
-        units, places = find_units(
-            ids.reshape(-1), (table.pairs,), table.vocabulary, np.repeat(np.arange(len(keys)), count)
-        )
+        words = np.repeat(np.arange(len(keys)), count)
+        units, places = find_units(ids.reshape(-1), (table.pairs,), table.vocabulary, words)
         summed_ND = np.zeros((len(keys), table.vectors.shape[1]), dtype=np.float32)
         np.add.at(summed_ND, places // count, vectors_UD[0][units])
         norms_N1 = np.linalg.norm(summed_ND, axis=1, keepdims=True)
@@ -210,22 +209,21 @@ class _Drawing:
         first = np.asarray(store.documents, dtype=np.int64)
         self.owner = np.repeat(np.arange(len(sizes)), np.diff(first))
         inner = usable[self.owner]
-        inner[first[:-1][first[:-1] < len(inner)]] = False  # nothing stands before the first
+        inner[first[:-1]] = False  # nothing stands before it
         source_of_unit = np.asarray(store.sources)[self.owner]
         count = int(np.max(store.sources)) + 1 if len(sizes) else 0
         self.cuts = [np.flatnonzero(inner & (source_of_unit == one)) for one in range(count)]
         self.headings = self._headings(usable, source_of_unit, count)
         tokens = np.array([sizes[usable & (np.asarray(store.sources) == one)].sum() for one in range(count)], float)
-        even = tokens**learning.evenness
-        by_heading = np.array([len(one) for one in self.headings], float) ** learning.evenness
-        self.weights = {
-            "next": even * [len(one) > _HEADINGS for one in self.cuts],
-            "heading": by_heading * [len(one) > _HEADINGS for one in self.headings],
-        }
-        self.weights["keyword"] = self.weights["next"]
+        by_tokens = tokens**learning.evenness * [len(one) > _LEAST_PAIRS for one in self.cuts]
+        headings = np.array([len(one) for one in self.headings], float)
+        by_headings = headings**learning.evenness * (headings > _LEAST_PAIRS)
+        self.weights = {"next": by_tokens, "heading": by_headings, "keyword": by_tokens}
         for kind, weight in learning.kinds.items():
             if weight and not self.weights[kind].sum():
-                raise DataError(f"{store.folder} has no source with more than {_HEADINGS} pairs of the kind {kind!r}")
+                raise DataError(
+                    f"{store.folder} has no source with more than {_LEAST_PAIRS} pairs of the kind {kind!r}"
+                )
 
     def _headings(self, usable: np.ndarray, source_of_unit: np.ndarray, count: int) -> list[np.ndarray]:
         """(unit of a heading, first unit of the text under it) of each source, int64 [H, 2]."""
@@ -308,10 +306,8 @@ class _Drawing:
         tells = (rare - _TELLS_NOTHING) / (_TELLS_ALL - _TELLS_NOTHING)
         chosen = chosen[drawn[chosen] < tells][: self.learning.group]
         starts, ends, first, last = starts[chosen], ends[chosen], first[chosen], last[chosen]
-        words, around = (
-            self._pieces(generator, first, last),
-            self._pieces(generator, starts, ends, without=(first, last)),
-        )
+        words = self._pieces(generator, first, last)
+        around = self._pieces(generator, starts, ends, without=(first, last))
         everywhere = np.flatnonzero(generator.random(len(first)) < _ALL_OF_IT)
         size = len(self.told)
         gone = (words.owners * size + words.units)[np.isin(words.owners, everywhere)]
