@@ -16,6 +16,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ironwok.cli.training_watch import TrainingWatch
+from ironwok.errors import IronwokError
 from ironwok.text.tokenizer import load_tokenizer
 from ironwok.training.associations import Counting, count_associations
 from ironwok.training.corpus import Store, build_store
@@ -34,22 +35,25 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.recipe is None and not (arguments.store / "store.json").exists():
         parser.error(f"{arguments.store} holds no tokenized text: name a --recipe to make it of")
-    counting = Counting(**{one.name: getattr(arguments, one.name) for one in fields(Counting)})
-    tokenizer = load_tokenizer(arguments.model)
-    with TrainingWatch("associations") as progress:
-        if arguments.recipe is None:
-            store = Store(arguments.store)
-        else:
-            recipe = load_recipe(arguments.recipe)
-            store = build_store(
-                find_sources(recipe, arguments.data),
-                arguments.store,
-                tokenizer=tokenizer,
-                held_out=recipe.held_out,
-                progress=progress,
-            )
-        table = count_associations(store, tokenizer, counting, progress=progress)
-    table.save(arguments.model)
+    try:
+        counting = Counting(**{one.name: getattr(arguments, one.name) for one in fields(Counting)})
+        tokenizer = load_tokenizer(arguments.model)
+        with TrainingWatch("associations") as progress:
+            if arguments.recipe is None:
+                store = Store(arguments.store)
+            else:
+                recipe = load_recipe(arguments.recipe)
+                store = build_store(
+                    find_sources(recipe, arguments.data),
+                    arguments.store,
+                    tokenizer=tokenizer,
+                    held_out=recipe.held_out,
+                    progress=progress,
+                )
+            table = count_associations(store, tokenizer, counting, progress=progress)
+        table.save(arguments.model)
+    except IronwokError as error:
+        parser.error(str(error))
     print(f"{len(table.pairs):,} pairs beside {table.vocabulary:,} tokens, {table.vectors.shape[1]} numbers each")
 
 

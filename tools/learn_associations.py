@@ -15,6 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ironwok.cli.training_watch import TrainingWatch
+from ironwok.errors import IronwokError
 from ironwok.text.associations import Associations
 from ironwok.text.tokenizer import load_tokenizer
 from ironwok.training.association_learning import Learning, learn_associations
@@ -31,13 +32,16 @@ def main() -> None:
         name = one.name.replace("_", "-")
         parser.add_argument(f"--{name}", type=type(one.default), default=one.default)
     arguments = parser.parse_args()
-    table = Associations.load(arguments.model, vocabulary=len(load_tokenizer(arguments.model)))
-    if table is None:
-        parser.error(f"{arguments.model} has no table: tools/count_associations.py counts one")
-    learning = Learning(**{one.name: getattr(arguments, one.name) for one in numbers})
-    with TrainingWatch("associations") as progress:
-        learnt = learn_associations(Store(arguments.store), table, learning, work=arguments.work, progress=progress)
-    learnt.save(arguments.model)
+    try:
+        learning = Learning(**{one.name: getattr(arguments, one.name) for one in numbers})
+        table = Associations.load(arguments.model, vocabulary=len(load_tokenizer(arguments.model)))
+        if table is None:
+            parser.error(f"{arguments.model} has no table: tools/count_associations.py counts one")
+        with TrainingWatch("associations") as progress:
+            learnt = learn_associations(Store(arguments.store), table, learning, work=arguments.work, progress=progress)
+        learnt.save(arguments.model)
+    except IronwokError as error:
+        parser.error(str(error))
     print(f"{sum(map(len, learnt.runs)):,} words beside {learnt.vocabulary:,} tokens after {learning.steps:,} steps")
 
 
