@@ -215,6 +215,8 @@ def test_checkpoints_of_another_run_and_damaged_ones_are_refused(store, counted,
 def test_what_cannot_learn_is_refused(store, tokenizer, counted, learnt, tmp_path):
     with pytest.raises(InputError, match="learnt already"):
         learn_associations(store, learnt, LEARNING, work=tmp_path)
+    with pytest.raises(InputError, match="tokenizer of 135 tokens, the table is of one with 134"):
+        learn_associations(store, replace(counted, vocabulary=134), LEARNING, work=tmp_path)
     short = tmp_path / "short.txt"
     short.write_text(
         "\n\n".join(f"茶园{number}，春雨{number}，棋手和棋盘{number}。" for number in range(200)), encoding="utf-8"

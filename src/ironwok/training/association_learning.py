@@ -108,12 +108,17 @@ def learn_associations(
 
     work: folder of checkpoints; a run that was stopped goes on from the last one, and ends as it would have ended.
     The new table counts nothing beside a head before it was fitted. Deterministic on one machine, given the seed.
-    Raises DataError for a store without pairs of a kind, InputError for a table that has longer words already,
-    CheckpointError for a ``work`` that holds another run or nothing whole.
+    Raises DataError for a store without pairs of a kind, InputError for a table that has longer words already or is of
+    another tokenizer, CheckpointError for a ``work`` that holds another run or nothing whole.
     """
     learning, progress = learning or Learning(), progress or Silent()
     if len(table.triples) or len(table.fours):
         raise InputError("the table has learnt already: count a new one (tools/count_associations.py)")
+    if store.meta["vocabulary"] != table.vocabulary:
+        raise InputError(
+            f"{store.folder} was cut by a tokenizer of {store.meta['vocabulary']} tokens, the table is of one with "
+            f"{table.vocabulary}: take the store that it was counted in"
+        )
     started = _with_words(store, table, learning, progress)
     run = _Run(store, started, learning, work)
     run.restore()
