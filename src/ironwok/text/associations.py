@@ -161,14 +161,19 @@ def find_units(
     for count, known in enumerate(runs, start=2):
         if len(known) and len(ids) >= count:
             keys = run_keys(ids, count, vocabulary)
-            found = np.searchsorted(known, keys).clip(max=len(known) - 1)
-            held = known[found] == keys
+            found, held = look_up(keys, known)
             if texts is not None:
                 held &= texts[: len(keys)] == texts[count - 1 :]
             units.append(first + found[held])
             places.append(np.flatnonzero(held))
         first += len(known)
     return np.concatenate(units), np.concatenate(places)
+
+
+def look_up(keys: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(place of each key among the known ones, int64; whether it is there, bool). known: ascending, not empty."""
+    places = np.searchsorted(known, keys).clip(max=len(known) - 1)
+    return places, known[places] == keys
 
 
 def run_keys(ids: np.ndarray, count: int, vocabulary: int) -> np.ndarray:

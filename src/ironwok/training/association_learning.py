@@ -27,7 +27,7 @@ import torch
 from torch.nn import functional
 
 from ironwok.errors import CheckpointError, DamagedCheckpointError, DataError, InputError
-from ironwok.text.associations import Associations, find_units, run_keys
+from ironwok.text.associations import Associations, find_units, look_up, run_keys
 from ironwok.training.checkpoints import UNREADABLE, list_checkpoints, read_state, save_checkpoint
 from ironwok.training.corpus import CONTINUES, HEADING, PARAGRAPH, TOKEN_BITS, Store
 from ironwok.training.progress import Progress, Silent
@@ -333,8 +333,8 @@ class _Drawing:
             if len(known) and len(these):
                 ids = self._ids(first[these][:, None] + np.arange(count))
                 keys = ids @ self.table.vocabulary ** np.arange(count - 1, -1, -1)
-                places = np.searchsorted(known, keys).clip(max=len(known) - 1)
-                found[these] = np.where(known[places] == keys, self.rare[behind + places], 0)
+                places, held = look_up(keys, known)
+                found[these] = np.where(held, self.rare[behind + places], 0)
             behind += len(known)
         return found
 
