@@ -201,12 +201,25 @@ def test_bad_input_is_one_line(ironwok, capsys, labels, arguments, said):
     assert said in errors[0]
 
 
+SLOW = """
+import sys, time
+from ironwok.cli import main
+from ironwok.zero_shot import NSPScorer
+
+def slowly(*arguments, original=NSPScorer.score, **named):
+    time.sleep(0.3)  # so that no machine is so fast that it ends before it is stopped
+    return original(*arguments, **named)
+
+NSPScorer.score = slowly
+sys.exit(main())
+"""
+
+
 def run_apart(folder: Path, model: Path, out: Path, *arguments: str) -> subprocess.Popen:
-    code = "import sys; from ironwok.cli import main; sys.exit(main())"
     command = ["read", folder, "--labels", LABELS, "--model", model, "--out", out, "--max-chars", "60", *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, command)],
+        [sys.executable, "-c", SLOW, *map(str, command)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=environment,
     )  # fmt: skip
 
