@@ -3,7 +3,8 @@
     python benchmarks/fewclue.py --data FOLDER --split dev_few_all [--model NAME] [--scorer nsp|pet]
 
 FOLDER/TASK/SPLIT.jsonl[.xz] are the files of github.com/CLUEbenchmark/FewCLUE. Prints a table, then one line of JSON:
-{"avg": ..., "eprstmt": ..., ...} in percent. Samples-contrast results carry a star: they look at the whole split.
+{"avg": ..., "eprstmt": ..., ...} in percent. Samples-contrast results carry a star: they look at the
+whole split. A dagger: by a head that was trained on labelled pairs (--protocol sc asks without it).
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--split", required=True, help="such as dev_few_all or test_public")
     parser.add_argument("--model", default="ironwok-small", help="bundled name, folder, or hub id")
     parser.add_argument("--scorer", default="nsp", help="nsp, pet, nli, or a plug-in")
-    parser.add_argument("--protocol", choices=("cc", "sc"), help="for all tasks that have it (default: the paper's)")
+    parser.add_argument(
+        "--protocol", choices=("cc", "sc", "head"), help="for all tasks that have it (default: head, else the paper's)"
+    )
     parser.add_argument("--position", choices=("prefix", "suffix"), help="for all tasks (default: the paper's)")
     parser.add_argument("--calibrate", action="store_true", help="contextual calibration in classification tasks")
     parser.add_argument("--task", nargs="+", choices=TASKS, default=list(TASKS), metavar="T", help="only these tasks")
@@ -111,7 +114,7 @@ def report(
 ) -> None:
     names = list(outcomes)
     rows: list[list] = []
-    star = {name: "*" if outcome.protocol == "sc" else "" for name, outcome in outcomes.items()}
+    star = {name: {"sc": "*", "head": "†"}.get(outcome.protocol, "") for name, outcome in outcomes.items()}
     ours = [f"{outcomes[name].accuracy:.1f}{star[name]}" for name in names]
     rows.append([f"this run, {options.split}", average(outcomes), *ours])
     rows.append(["  ± standard error", None, *(f"{standard_error(outcomes[name]):.1f}" for name in names)])
@@ -140,7 +143,11 @@ def report(
         shown = f"{printed}" if names == list(TASKS) else mean([by_task[name] for name in names])
         starred = {"ocnli", "bustm", "csl", "cluewsc"} if model.startswith("NSP-BERT") else set()
         rows.append([f"{model}, test_public", shown, *(f"{by_task[n]}{'*' if n in starred else ''}" for n in names)])
-    notes = ["* samples-contrast: ranks all rows of the split and assumes that classes are equally frequent", *notes]
+    notes = [
+        "* samples-contrast: ranks all rows of the split and assumes that classes are equally frequent",
+        "† answered row by row by a head that was trained on labelled pairs: not zero-shot as in the papers",
+        *notes,
+    ]
     show("FewCLUE, zero-shot accuracy in percent", ["", "avg", *names], rows, notes=notes)
 
 

@@ -139,3 +139,31 @@ def test_a_damaged_table_and_one_of_another_tokenizer_are_refused(tmp_path):
     save_file({"vectors": np.zeros((2, 2))}, tmp_path / FILE)
     with pytest.raises(CheckpointError, match="cannot be read"):
         Associations.load(tmp_path, vocabulary=VOCABULARY)
+
+
+def test_around_a_blank_the_nearest_words_count_most():
+    of = table()
+    # a and c lie across: what stands next to the blank decides, on either side of it
+    for around, near in ((("c" + "f" * 20 + "a", ""), 0), (("a" + "f" * 20 + "c", ""), 1), (("", "a" + "f" * 20 + "c"), 0)):
+        vector = of.vector_around(*letters(around))
+        assert np.argmax(vector) == near, around
+        assert np.linalg.norm(vector) == pytest.approx(1)
+    weights = np.exp(-np.array([1.0, 2.0]) / 10)  # "a" right before the blank, "c" a token before that
+    assert of.vector_around(*letters(("ca", ""))) == pytest.approx(weights / np.linalg.norm(weights), abs=1e-5)
+    assert not of.vector_around(*letters(("ff", ""))).any()
+
+
+def test_affinities_take_what_stands_around_a_blank_for_a_text():
+    around = ("c" + "f" * 20 + "a", "f")
+    found = table().affinities(letters, [around, "ca", ("", "")], ["b"], np.array([0, 1, 2]), np.array([0, 0, 0]))
+    b = np.array([0.9, 0.1]) / np.hypot(0.9, 0.1)
+    assert found[0] == pytest.approx(table().vector_around(*letters(around)) @ b, abs=1e-5)
+    assert found[1] == pytest.approx(affinity(table(), "ca", "b"), abs=1e-5)
+    assert found[0] > found[1]
+    assert np.isnan(found[2])
+
+
+def test_how_much_a_word_tells_is_how_long_its_vectors_are_together():
+    # a: 1; ab: (1.9, 0.1); ac: (1, 1); ef: the pair alone, 0.02 * (1, 127); f: nothing
+    found = table().telling(letters(["a", "ab", "ac", "ef", "f", ""]))
+    assert found == pytest.approx([1, np.hypot(1.9, 0.1), np.sqrt(2), 0.02 * np.hypot(1, 127), 0, 0], abs=1e-5)

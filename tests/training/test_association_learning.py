@@ -204,7 +204,7 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(store, counted, learnt, tmp_pa
 def test_checkpoints_of_another_run_and_damaged_ones_are_refused(store, counted, tmp_path):
     with pytest.raises(_Stopped):
         learn_associations(store, counted, LEARNING, work=tmp_path, progress=_Stop(12))
-    with pytest.raises(CheckpointError, match="another text, table or settings"):
+    with pytest.raises(CheckpointError, match="other data, another table or other settings"):
         learn_associations(store, counted, replace(LEARNING, seed=5), work=tmp_path)
     kept = tmp_path / "step-000000010" / "associations.pt"
     kept.write_bytes(kept.read_bytes()[:-100])

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ironwok.errors import CheckpointError, InputError, MissingHeadError
+from ironwok.errors import CheckpointError, InputError, LongTextWarning, MissingHeadError
 from ironwok.results import Span
 from ironwok.text.associations import FILE, Associations
 from ironwok.zero_shot import NSPScorer, Pair, Prompt, ScorerOptions, ZeroShotClassifier, load_scorer
 from ironwok.zero_shot.nsp import AssociationScorer
 from ironwok.zero_shot.shortlist import Shortlist
+from ironwok.zero_shot.tasks import Cloze, fill_blanks, judge_keywords
 
 UNCHECKED = ScorerOptions(on_self_check="skip", device="cpu")
 # of characters that the tokenizer knows
@@ -110,3 +111,55 @@ def test_the_bundled_model_brings_a_table_that_was_fitted():
         ["央行下调存款准备金率", "国足主场两球取胜"], labels=["财经", "体育"]
     )
     assert [result.label for result in results] == ["财经", "体育"]
+
+
+def test_a_text_that_is_cut_for_the_encoder_is_read_whole_by_the_table(folder, nsp_scorer):
+    scorer = load_scorer("nsp", str(folder), UNCHECKED)
+    assert isinstance(scorer, NSPScorer)
+    text = "雨" + "？" * 70 + "书书书书"
+    asked: list[Pair] = []
+    score = scorer.score
+
+    def watched(pairs, **named):
+        asked.extend(pairs)
+        return score(pairs, **named)
+
+    scorer.score = watched  # pyright: ignore[reportAttributeAccessIssue]
+    classifier = ZeroShotClassifier(scorer=scorer)
+    with pytest.warns(LongTextWarning):
+        classifier.classify([text], labels=["天气", "学生"], overflow="truncate")
+    assert {pair.told for pair in asked} == {text}
+    assert all(len(pair.text) < len(text) for pair in asked)
+    scorer.associations = replace(scorer.associations, head=0.0)
+    with pytest.warns(LongTextWarning):
+        (result,) = classifier.classify([text], labels=["天气", "学生"], overflow="truncate")
+    assert result.label == "学生"
+    asked.clear()
+    with pytest.warns(LongTextWarning):
+        classifier.classify([text], labels=["天气", "学生"])  # in windows, each for itself
+    assert {pair.told for pair in asked} == {None}
+
+
+def test_a_blank_is_filled_by_what_stands_next_to_it(folder):
+    scorer = load_scorer("associations", str(folder), UNCHECKED)
+    # far from the blank books, beside it rain; the clause of the blank is read, too
+    item = Cloze("书学书学。" + "？" * 30 + "雨____？？。", ("天气", "学生"))
+    (ranking,) = fill_blanks(scorer, [item])
+    assert ranking.best.name == "天气"
+    item = Cloze("雨雨雨雨。" + "？" * 30 + "书____？？。", ("天气", "学生"))
+    (ranking,) = fill_blanks(scorer, [item])
+    assert ranking.best.name == "学生"
+
+
+def test_keywords_that_go_with_any_text_are_not_this_ones(folder, table_scorer):
+    scorer = load_scorer("associations", str(folder), UNCHECKED)
+    assert isinstance(scorer, AssociationScorer)
+    texts = ["雨天", "雨天", "雨天"]
+    keywords = [["天气"], ["天气", "？"], ["天"]]  # the question mark tells nothing, one character less than two
+    told = scorer.telling(["天气", "？", "天"])
+    assert told[0] > told[2] > told[1] == 0
+    results = judge_keywords(scorer, texts, keywords, prior=[1, 2])
+    assert [result.label for result in results] == ["true", "false", "false"]
+    # a scorer without a table judges as before
+    plain = judge_keywords(table_scorer({("雨天", "天"): 3.0}), texts, keywords, prior=[1, 2])
+    assert [result.label for result in plain] == ["false", "false", "true"]

@@ -26,9 +26,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ironwok.errors import CheckpointError, DamagedCheckpointError, DataError, InputError
+from ironwok.errors import DataError, InputError
 from ironwok.text.associations import Associations, find_units, look_up, run_keys
-from ironwok.training.checkpoints import UNREADABLE, list_checkpoints, read_state, save_checkpoint
+from ironwok.training.checkpoints import go_on_from, save_checkpoint
 from ironwok.training.corpus import CONTINUES, HEADING, PARAGRAPH, TOKEN_BITS, Store
 from ironwok.training.progress import Progress, Silent
 
@@ -121,7 +121,7 @@ def learn_associations(
         )
     started = _with_words(store, table, learning, progress)
     run = _Run(store, started, learning, work)
-    run.restore()
+    run.step = go_on_from(work, run.identity, run.read)
     run.train(progress)
     return run.table()
 
@@ -440,24 +440,9 @@ class _Run:
         }
         torch.save(state, folder / "associations.pt")
 
-    def restore(self) -> None:
-        """Go on from the last checkpoint in ``work``, if there is one."""
-        for checkpoint in list_checkpoints(self.work)[-1:]:
-            try:
-                state = read_state(checkpoint)
-                self._refuse_other_run(checkpoint, state)
-                kept: dict[str, Any] = torch.load(checkpoint / "associations.pt", weights_only=True)
-                with torch.no_grad():
-                    self.vectors.copy_(kept["vectors"])
-                    self.scales.copy_(kept["scales"])
-                self.optimizer.load_state_dict(kept["optimizer"])
-            except (DamagedCheckpointError, *UNREADABLE) as error:
-                raise CheckpointError(f"{checkpoint} cannot be gone on from: {error}; delete {self.work}") from error
-            self.step = int(state["step"])
-
-    def _refuse_other_run(self, checkpoint: Path, state: dict[str, Any]) -> None:
-        if state.get("run") != self.identity:
-            raise CheckpointError(
-                f"{checkpoint} is of a run with another text, table or settings: delete {self.work}, "
-                "or name another folder"
-            )
+    def read(self, checkpoint: Path) -> None:
+        kept: dict[str, Any] = torch.load(checkpoint / "associations.pt", weights_only=True)
+        with torch.no_grad():
+            self.vectors.copy_(kept["vectors"])
+            self.scales.copy_(kept["scales"])
+        self.optimizer.load_state_dict(kept["optimizer"])

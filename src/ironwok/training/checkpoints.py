@@ -14,7 +14,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from ironwok.errors import DamagedCheckpointError, OutputError
+from ironwok.errors import CheckpointError, DamagedCheckpointError, OutputError
 
 _NAME = re.compile(r"step-(\d{9})")
 _LEFT_BEHIND = re.compile(r"\.step-\d{9}\.(building|old)")
@@ -115,6 +115,27 @@ def list_checkpoints(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and (path / _STATE).is_file())
+
+
+def go_on_from(folder: Path, identity: dict[str, Any], read: Callable[[Path], None]) -> int:
+    """Let ``read`` take up the last checkpoint of a run, if there is one; the step that it is of, 0 if there is none.
+
+    identity: what makes the run what it is, in JSON values; checkpoints keep it in their state, under "run".
+    Raises CheckpointError for a checkpoint of another run, or one that cannot be read.
+    """
+    for checkpoint in list_checkpoints(folder)[-1:]:
+        try:
+            state = read_state(checkpoint)
+            if state.get("run") != identity:
+                raise CheckpointError(
+                    f"{checkpoint} is of a run with other data, another table or other settings: delete {folder}, "
+                    "or name another folder"
+                )
+            read(checkpoint)
+            return int(state["step"])
+        except (DamagedCheckpointError, *UNREADABLE) as error:
+            raise CheckpointError(f"{checkpoint} cannot be gone on from: {error}; delete {folder}") from error
+    return 0
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:

@@ -101,6 +101,7 @@ def against_candidates(reader: Reader, chunk: Chunk, question: Question, cut: Sh
     label_sets = chunk.label_sets if cut is None else _cut_labels(chunk, question, cut)
     reached = descend(
         reader,
+        chunk.texts,
         chunk.windows,
         label_sets,
         multi_label=question.multi_label,
@@ -137,7 +138,7 @@ def against_samples(
     rows: list[np.ndarray] = []
     loudest: list[np.ndarray] = []
     for chunk in chunks:
-        for table in reader.tables(chunk.windows, [question.labels.words] * len(chunk)):
+        for table in reader.tables(chunk.texts, chunk.windows, [question.labels.words] * len(chunk)):
             scores_C, windows_C = mapping.combine_windows(table, question.windows)
             rows.append(scores_C)
             loudest.append(windows_C)

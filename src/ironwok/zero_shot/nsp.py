@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from ironwok.text.associations import Associations, Tokenize
 from ironwok.zero_shot.encoder_scorer import PairScorer
 from ironwok.zero_shot.encoding import Progress, unique
 from ironwok.zero_shot.pairs import Pair
+
+if TYPE_CHECKING:
+    from ironwok.models.relations import Relations
 
 _UNFITTED = 10.0  # of the size that fitted tables have
 
@@ -28,9 +31,11 @@ class NSPScorer(PairScorer):
     ``seq_relationship_logits``.
     associations: how near the marked part of the prompt lies to the text in this table is added to the log-odds, both
     weighted as the table says; None adds nothing.
+    relations: what judges how two sentences stand to each other, where the model brings it.
     """
 
     associations: Associations | None = None
+    relations: Relations | None = None
 
     def score(self, pairs: Sequence[Pair], *, progress: Progress | None = None) -> np.ndarray:
         scores = super().score(pairs, progress=progress)
@@ -40,6 +45,9 @@ class NSPScorer(PairScorer):
 
     def nearness(self, texts: Sequence[str], words: Sequence[str]) -> np.ndarray | None:
         return None if self.associations is None else _nearness(self.associations, self.encoder.ids, texts, words)
+
+    def telling(self, words: Sequence[str]) -> np.ndarray | None:
+        return None if self.associations is None else self.associations.telling(self.encoder.ids(words))
 
     def _logits(self, outputs: Any) -> Any:
         """[B, 2] of either kind of model."""
@@ -59,8 +67,10 @@ class AssociationScorer:
     """The table alone, no encoder: some thousand pairs a second, for a first look at many texts.
 
     tokenize: token ids of texts, by the tokenizer that the table was counted with. A table that nobody has fitted
-    beside a head counts nothing there; alone, its cosines have to count.
+    beside a head counts nothing there; alone, its cosines have to count. relations: as of `NSPScorer`.
     """
+
+    relations: Relations | None = None
 
     def __init__(self, associations: Associations, tokenize: Tokenize) -> None:
         if not associations.weight:
@@ -74,10 +84,13 @@ class AssociationScorer:
     def nearness(self, texts: Sequence[str], words: Sequence[str]) -> np.ndarray:
         return _nearness(self.associations, self.tokenize, texts, words)
 
+    def telling(self, words: Sequence[str]) -> np.ndarray:
+        return self.associations.telling(self.tokenize(words))
+
 
 def _beside(associations: Associations, tokenize: Tokenize, pairs: Sequence[Pair]) -> np.ndarray:
-    """How near the marked part of each prompt lies to its text, as log-odds, float64 [P]."""
-    texts, text_of = unique([pair.text for pair in pairs])
+    """How near the marked part of each prompt lies to what is told beside it, as log-odds, float64 [P]."""
+    texts, text_of = unique([pair.text if pair.told is None else pair.told for pair in pairs])
     labels, label_of = unique([pair.prompt.label for pair in pairs])
     found = associations.affinities(tokenize, texts, labels, text_of, label_of)
     return np.nan_to_num((found - associations.offset) * associations.weight)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ironwok.errors import InputError
 from ironwok.results import Span
+from ironwok.text.associations import Told
 from ironwok.text.templates import Template
 
 Position = Literal["prefix", "suffix"]
@@ -35,11 +36,14 @@ class Pair(NamedTuple):
     """One question to a scorer.
 
     position: "prefix" puts the prompt before the text (``[CLS] prompt [SEP] text [SEP]``), "suffix" after it.
+    told: for scorers that compare the label's words with others, what they read instead of ``text``: all of a text that
+    was cut, or what stands before and behind the blank that the label fills.
     """
 
     text: str
     prompt: Prompt
     position: Position = "prefix"
+    told: Told | None = None
 
 
 @runtime_checkable
@@ -87,6 +91,10 @@ class AssociatingScorer(Scorer, Protocol):
 
     def nearness(self, texts: Sequence[str], words: Sequence[str]) -> np.ndarray | None:
         """How near each word lies to each text, float64 [N, C], 0 for what is unknown; None without a table."""
+        ...
+
+    def telling(self, words: Sequence[str]) -> np.ndarray | None:
+        """How much each word tells of a text that has it, float64 [C], 0 for one that any text has; None as above."""
         ...
 
 

@@ -81,11 +81,15 @@ class Reader:
                 )
         return [spans[:1] for spans in cut] if self.overflow == "truncate" else cut
 
-    def tables(self, windows: Sequence[Sequence[Span]], words: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    def tables(
+        self, texts: Sequence[str], windows: Sequence[Sequence[Span]], words: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:
         """Scores [W, C] of each text, averaged over templates, calibrated where asked for."""
+        # to compare words costs so little that nothing need be cut for it
+        cut = self.overflow == "truncate"
         pairs = [
-            Pair(window.text, prompt, self.position)
-            for spans, own in zip(windows, words, strict=True)
+            Pair(window.text, prompt, self.position, text if cut and len(window.text) < len(text) else None)
+            for text, spans, own in zip(texts, windows, words, strict=True)
             for window in spans
             for one in own
             for prompt in self.prompts(one)

@@ -14,7 +14,8 @@ from ironwok.zero_shot.selfcheck import OnSelfCheck, check_when_loaded
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from ironwok.text.associations import Associations
+    from ironwok.models.relations import Relations
+    from ironwok.text.associations import Associations, Tokenize
 
 ENTRY_POINT_GROUP = "ironwok.scorers"
 
@@ -31,7 +32,8 @@ class ScorerOptions:
     batch_size: most pairs in one pass. max_tokens: longest input, None for all that the model takes.
     on_self_check: what a next-sentence model that guesses leads to: "warn", "raise", or "skip" the check.
     onnx: whether a next-sentence model that `ironwok export-onnx` found faster on this machine is run by onnxruntime.
-    associations: whether a next-sentence model is helped by the table of words that keep company, if it brings one.
+    associations: whether a next-sentence model is helped by the table of words that keep company, and by the head for
+    relations of sentences that reads it, if it brings them.
     """
 
     device: str | None = None
@@ -86,6 +88,7 @@ def _nsp(model: str, options: ScorerOptions) -> Scorer:
     check_when_loaded(whole, options.on_self_check)
     if options.associations:
         scorer.associations = _table(model, tokenizer)
+        scorer.relations = _relations(model, scorer.associations, scorer.encoder.ids)
     return scorer
 
 
@@ -103,7 +106,9 @@ def _associations(model: str, options: ScorerOptions) -> Scorer:
             f"{model} brings no table of words that keep company (associations.safetensors): take scorer='nsp' "
             f"(--scorer nsp), or a model that has one, such as {DEFAULT_MODEL}"
         )
-    return AssociationScorer(table, PairEncoder(tokenizer, max_tokens=512, segments=True).ids)
+    scorer = AssociationScorer(table, PairEncoder(tokenizer, max_tokens=512, segments=True).ids)
+    scorer.relations = _relations(model, table, scorer.tokenize)
+    return scorer
 
 
 def _table(model: str, tokenizer: PreTrainedTokenizerBase) -> Associations | None:
@@ -111,6 +116,13 @@ def _table(model: str, tokenizer: PreTrainedTokenizerBase) -> Associations | Non
     from ironwok.text.associations import Associations
 
     return Associations.load(resolve_model(model), vocabulary=len(tokenizer))
+
+
+def _relations(model: str, table: Associations | None, tokenize: Tokenize) -> Relations | None:
+    from ironwok.models import resolve_model
+    from ironwok.models.relations import Relations
+
+    return None if table is None else Relations.load(resolve_model(model), table, tokenize)
 
 
 def _pet(model: str, options: ScorerOptions) -> Scorer:

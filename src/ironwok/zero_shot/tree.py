@@ -26,6 +26,7 @@ class Reached:
 
 def descend(
     reader: Reader,
+    texts: Sequence[str],
     windows: Sequence[Sequence[Span]],
     label_sets: Sequence[LabelSet],
     *,
@@ -42,7 +43,7 @@ def descend(
     reached = [[Reached(label_set.root, 0.0, 0)] for label_set in label_sets]
     while any(not step.node.is_leaf for steps in reached for step in steps):
         words = [_words_to_ask(steps, multi_label) for steps in reached]
-        tables = reader.tables(windows, words)
+        tables = reader.tables(texts, windows, words)
         reached = [
             _one_level(steps, table, multi_label, reduction, beam) for steps, table in zip(reached, tables, strict=True)
         ]

@@ -84,4 +84,5 @@ def _pair(item: Cloze, name: str, context: Context, position: Position, clause_c
     prompt: Prompt = filled(item.text, clause, item.place, name)
     rest = item.text[wide.start : clause.start] + item.text[clause.end : wide.end]
     # a clause that is all there is stands beside itself, with nothing in the blank
-    return Pair(rest if rest.strip() else prompt.before + prompt.after, prompt, position)
+    told = (item.text[wide.start : item.place.start], item.text[item.place.end : wide.end])
+    return Pair(rest if rest.strip() else prompt.before + prompt.after, prompt, position, told)

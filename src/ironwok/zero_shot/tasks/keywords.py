@@ -9,7 +9,16 @@ import numpy as np
 
 from ironwok.errors import InputError
 from ironwok.results import Classification, Span
-from ironwok.zero_shot.pairs import Pair, Position, Scorer, check_position, check_text, check_texts, fill
+from ironwok.zero_shot.pairs import (
+    AssociatingScorer,
+    Pair,
+    Position,
+    Scorer,
+    check_position,
+    check_text,
+    check_texts,
+    fill,
+)
 from ironwok.zero_shot.tasks.ranking import Ranking, ask, check_candidates, judged, rank
 
 Together = Literal["all", "each"]
@@ -28,7 +37,8 @@ def judge_keywords(
 ) -> list[Classification]:
     """Whether the keywords of each text are all its own: "true" or "false" (samples-contrast over the call).
 
-    prior: shares of true and false, uniform for None.
+    prior: shares of true and false, uniform for None. Where the scorer has a table of words that keep company, half of
+    the judgement is how much the least telling keyword tells: one that goes with any text is no keyword of this one.
     together: "all" reads the keywords as one prompt, joined by "、"; "each" one by one, and the worst counts.
     """
     if together not in get_args(Together):
@@ -44,6 +54,11 @@ def judge_keywords(
         words = ["、".join(own)] if together == "all" else list(own)
         groups.append([Pair(text, prompt, position) for prompt in fill(template, words)])
     scores_N = np.array([scores.min() for scores in ask(scorer, groups)], dtype=np.float64)
+    told = scorer.telling([word for own in keywords for word in own]) if isinstance(scorer, AssociatingScorer) else None
+    if told is not None:
+        own = iter(told)
+        least_N = np.array([min(next(own) for _ in mine) for mine in keywords])
+        scores_N = _standardised(scores_N) + _standardised(least_N)
     return judged(texts, scores_N, JUDGEMENTS, prior)
 
 
@@ -61,6 +76,11 @@ def rank_keywords(
     names = check_candidates(candidates, of=f"the text {text!r:.30}")
     (scores,) = ask(scorer, [[Pair(text, prompt, position) for prompt in fill(template, names)]])
     return rank(text, None, names, scores, [_first(text, name) for name in names])
+
+
+def _standardised(scores_N: np.ndarray) -> np.ndarray:
+    spread = scores_N.std()
+    return (scores_N - scores_N.mean()) / spread if spread > 0 else np.zeros_like(scores_N)
 
 
 def _first(text: str, word: str) -> Span | None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from ironwok.errors import InputError, TemplateError
 from ironwok.zero_shot import mapping
-from ironwok.zero_shot.labels import parse_labels
+from ironwok.zero_shot.labels import LabelSet, parse_labels
 from ironwok.zero_shot.pairs import Pair, Position, Prompt, Scorer, check_position, check_text
 from ironwok.zero_shot.tasks.ranking import ask, bins
 
-Protocol = Literal["sc", "cc"]
+if TYPE_CHECKING:
+    from ironwok.models.relations import Relations
+
+Protocol = Literal["head", "sc", "cc"]
 
 INFERENCE = ("entailment", "neutral", "contradiction")
+PARAPHRASE = ("same", "different")
 
 # What a reader would say between the two sentences of each kind.
 INFERENCE_WORDS = {"entailment": "所以", "neutral": "而且", "contradiction": "不对"}
@@ -26,7 +30,7 @@ INFERENCE_WORDS = {"entailment": "所以", "neutral": "而且", "contradiction":
 class PairClassification:
     """Labels of a pair of sentences, best first.
 
-    scores: for candidates-contrast probabilities; for samples-contrast how central the pair lies in each bin.
+    scores: for samples-contrast how central the pair lies in each bin, else probabilities.
     """
 
     first: str
@@ -44,7 +48,7 @@ def classify_pairs(
     pairs: Sequence[tuple[str, str]],
     *,
     labels: Sequence[str] | Mapping[str, str] = INFERENCE,
-    protocol: Protocol = "sc",
+    protocol: Protocol | None = None,
     prior: Sequence[float] | None = None,
     template: str = "{label}，{second}",
     position: Position = "prefix",
@@ -52,16 +56,20 @@ def classify_pairs(
 ) -> list[PairClassification]:
     """Classify pairs of sentences; one result for each, in their order.
 
-    protocol "sc": the second sentence stands as the prompt beside the first; all pairs of the call are ranked and cut
+    protocol "head": each pair for itself, by the head for relations that the scorer's model brings; ``labels`` are the
+    names of one of its relations, such as INFERENCE or PARAPHRASE, and that head was trained on labelled pairs of the
+    kind. "sc": the second sentence stands as the prompt beside the first; all pairs of the call are ranked and cut
     into bins by ``prior``, the first label the one of the best. It needs next-sentence scores and looks at the whole
     batch. "cc": for each label the prompt is ``template`` with the label's words and the second sentence; ``labels``
-    is then a mapping label → words.
+    is then a mapping label → words. None takes the head where there is one for these labels, else "sc".
     symmetric: the mean of both orders, for relations without a direction such as paraphrase.
     Raises LabelError, TemplateError or InputError for what cannot be used as given.
     """
-    if protocol not in get_args(Protocol):
-        raise InputError(f"protocol is {protocol!r}; it is 'sc' (samples-contrast) or 'cc' (candidates-contrast)")
-    if protocol == "cc" and prior is not None:
+    if protocol is not None and protocol not in get_args(Protocol):
+        raise InputError(
+            f"protocol is {protocol!r}; it is 'head', 'sc' (samples-contrast) or 'cc' (candidates-contrast)"
+        )
+    if protocol in ("cc", "head") and prior is not None:
         raise InputError("a prior is for samples-contrast alone: pass protocol='sc' with it, or leave it out")
     check_position(position)
     for number, pair in enumerate(pairs):
@@ -70,6 +78,11 @@ def classify_pairs(
         for sentence in pair:
             check_text(sentence, number)
     label_set = parse_labels(labels)
+    relations: Relations | None = getattr(scorer, "relations", None)
+    relation = _relation(relations, label_set)
+    if protocol == "head" or (protocol is None and relation is not None and prior is None):
+        return _by_head(relations, relation, label_set, pairs, symmetric=symmetric)
+    protocol = protocol or "sc"
     words: Sequence[str | None] = [None] if protocol == "sc" else label_set.words
     if protocol == "cc" and tuple(label_set.words) == label_set.names == INFERENCE:
         words = [INFERENCE_WORDS[name] for name in label_set.names]
@@ -85,6 +98,32 @@ def classify_pairs(
     else:
         rows = [mapping.ranked(label_set.names, row) for row in mapping.candidates_contrast(scores)]
     return [PairClassification(*pair, *row) for pair, row in zip(pairs, rows, strict=True)]
+
+
+def _relation(relations: Relations | None, labels: LabelSet) -> str | None:
+    """The relation whose answers have these names and are to be called by them, in whatever order."""
+    if relations is None or labels.names != tuple(labels.words):
+        return None
+    return next((one for one, names in relations.answers.items() if set(names) == set(labels.names)), None)
+
+
+def _by_head(
+    relations: Relations | None,
+    relation: str | None,
+    labels: LabelSet,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    symmetric: bool,
+) -> list[PairClassification]:
+    if relations is None:
+        raise InputError("protocol is 'head', and this scorer's model brings no head for relations: take 'sc' or 'cc'")
+    if relation is None:
+        known = "; ".join(", ".join(names) for names in relations.answers.values())
+        raise InputError(f"protocol is 'head', and labels are {', '.join(labels.names)}: the head answers {known}")
+    names = relations.answers[relation]
+    # what means the same does so in both orders
+    found = relations.judge(pairs, relation, symmetric=symmetric or relation == "paraphrase")
+    return [PairClassification(*pair, *mapping.ranked(names, row)) for pair, row in zip(pairs, found, strict=True)]
 
 
 def _prompt(template: str, second: str, word: str | None) -> Prompt:
