@@ -144,7 +144,11 @@ def test_a_damaged_table_and_one_of_another_tokenizer_are_refused(tmp_path):
 def test_around_a_blank_the_nearest_words_count_most():
     of = table()
     # a and c lie across: what stands next to the blank decides, on either side of it
-    for around, near in ((("c" + "f" * 20 + "a", ""), 0), (("a" + "f" * 20 + "c", ""), 1), (("", "a" + "f" * 20 + "c"), 0)):
+    for around, near in (
+        (("c" + "f" * 20 + "a", ""), 0),
+        (("a" + "f" * 20 + "c", ""), 1),
+        (("", "a" + "f" * 20 + "c"), 0),
+    ):
         vector = of.vector_around(*letters(around))
         assert np.argmax(vector) == near, around
         assert np.linalg.norm(vector) == pytest.approx(1)

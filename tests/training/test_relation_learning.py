@@ -10,6 +10,7 @@ import pytest
 
 from ironwok.errors import CheckpointError, DataError, InputError
 from ironwok.text.associations import Associations
+from ironwok.training import relation_learning
 from ironwok.training.checkpoints import list_checkpoints
 from ironwok.training.progress import Silent
 from ironwok.training.relation_learning import RelationLearning, RelationSet, learn_relations, read_sets
@@ -177,3 +178,8 @@ def test_sets_that_are_not_there_or_hold_nothing_are_refused(sets, table, tmp_pa
 def test_settings_out_of_bounds_are_refused(name, value):
     with pytest.raises(InputError, match=f"{name} is {value}"):
         RelationLearning(**{name: value})
+
+
+def test_the_answers_of_a_set_count_alike():
+    weights = relation_learning._balanced(np.array([0, 2, 2, 2]))
+    assert weights.tolist() == pytest.approx([2, 2 / 3, 2 / 3, 2 / 3])

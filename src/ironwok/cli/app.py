@@ -58,6 +58,11 @@ COMMANDS = (
         zh="把一行行或一条条文本归入你的标签：每条输出一行 JSON",
     ),
     CommandEntry(
+        "compare",
+        en="Say of pairs of sentences whether they mean the same, or whether one follows from the other",
+        zh="判断两句话意思是否相同，或一句能否由另一句推出",
+    ),
+    CommandEntry(
         "ask",
         en="Answer questions from files and folders, with the passages that the answer rests on",
         zh="根据文件和文件夹回答问题，并给出答案所依据的段落",

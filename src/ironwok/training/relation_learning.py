@@ -1,7 +1,8 @@
 """Training the head for relations of two sentences (``ironwok.models.relations``) on labelled pairs.
 
 Several sets share one head: those of inference teach what contradicts, those of paraphrase what means the same, and the
-words look for their likes in the same way for both. The table of words stays as it is.
+words look for their likes in the same way for both. The answers of a set count alike, however often each is given: the
+head will judge other pairs than those, of which nobody knows how many mean the same. The table of words stays as it is.
 """
 
 # N examples, F numbers of overlap
@@ -155,13 +156,17 @@ def learn_relations(
 
 @dataclass(frozen=True, slots=True)
 class _Examples:
-    """Pairs to train on: units of both sentences, float32 [N, F], relation and answer int64 [N]; and those kept."""
+    """Pairs to train on, and those kept.
+
+    Units of both sentences, overlap float32 [N, F], relation and answer int64 [N], weight float32 [N], 1 on average.
+    """
 
     firsts: list[np.ndarray]
     seconds: list[np.ndarray]
     overlap: np.ndarray
     relations: np.ndarray
     answers: np.ndarray
+    weights: np.ndarray
     kept: list[tuple[RelationSet, list[tuple[str, str, int]]]]
     digest: str
 
@@ -177,6 +182,7 @@ def _read(
     names = list(relations)
     pairs: list[tuple[str, str]] = []
     labels: list[tuple[int, int]] = []
+    weights: list[np.ndarray] = []
     kept = []
     digest = blake2b(digest_size=16)
     for done, one in enumerate(sets):
@@ -191,6 +197,7 @@ def _read(
             used = [pair for number, pair in enumerate(mine) if number % learning.held_out]
             pairs += [(first, second) for first, second, _ in used]
             labels += [(names.index(one.relation), answer) for *_, answer in used]
+            weights.append(_balanced(np.array([answer for *_, answer in used], dtype=np.int64)))
     if not pairs:
         raise DataError("there is no pair to train on: each set is held out or too small")
     firsts, seconds = [], []
@@ -200,7 +207,15 @@ def _read(
         firsts += units_of(table, tokenize, [first for first, _ in part])
         seconds += units_of(table, tokenize, [second for _, second in part])
     numbers = np.array(labels, dtype=np.int64)
-    return _Examples(firsts, seconds, overlaps(pairs), numbers[:, 0], numbers[:, 1], kept, digest.hexdigest())
+    return _Examples(
+        *(firsts, seconds, overlaps(pairs), numbers[:, 0], numbers[:, 1]),
+        *(np.concatenate(weights), kept, digest.hexdigest()),
+    )
+
+
+def _balanced(answers_N: np.ndarray) -> np.ndarray:
+    counts = np.bincount(answers_N)
+    return (len(answers_N) / np.count_nonzero(counts) / counts[answers_N]).astype(np.float32)
 
 
 def _pairs(one: RelationSet, names: list[str]) -> Iterator[tuple[str, str, int]]:
@@ -295,7 +310,8 @@ class _Run:
         for number, name in enumerate(self.names):
             own = np.flatnonzero(examples.relations[chosen] == number)
             answers = torch.from_numpy(examples.answers[chosen][own])
-            summed.append(functional.cross_entropy(logits[name][own], answers, reduction="sum"))
+            losses = functional.cross_entropy(logits[name][own], answers, reduction="none")
+            summed.append((losses * torch.from_numpy(examples.weights[chosen][own])).sum())
         return torch.stack(summed).sum() / len(chosen)
 
     def _write(self, folder: Path) -> None:

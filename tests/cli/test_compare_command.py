@@ -1,0 +1,93 @@
+"""`ironwok compare` with the head that ships: pairs in, a line of JSON for each out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ironwok.cli import main
+
+PAIRS = [("退货要多久", "多久能退货"), ("退货要多久", "信用卡丢了怎么办"), ("一个男人在弹吉他", "一个男人在睡觉")]
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    file = tmp_path / "pairs.jsonl"
+    rows = [{"sentence1": first, "sentence2": second} for first, second in PAIRS]
+    lines = [json.dumps(row, ensure_ascii=False) for row in [*rows[:1], {"sentence1": "没有第二句"}, *rows[1:]]]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+def records(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_pairs_are_compared_in_their_order(file, capsys):
+    assert main(["compare", str(file)]) == 0
+    said = capsys.readouterr()
+    found = records(said.out)
+    assert [(one["line"], one["text"], one["other"]) for one in found] == [
+        (line, *pair) for line, pair in zip((1, 3, 4), PAIRS, strict=True)
+    ]
+    assert [one["label"] for one in found] == ["same", "different", "different"]
+    for one in found:
+        assert sum(one["scores"].values()) == pytest.approx(1, abs=1e-5)
+        assert one["label"] == max(one["scores"], key=one["scores"].__getitem__)
+    assert "line 2: no field for b" in said.err
+
+
+def test_what_follows_from_what(file, capsys):
+    assert main(["compare", str(file), "--relation", "inference"]) == 0
+    found = records(capsys.readouterr().out)
+    assert found[0]["label"] == "entailment"
+    assert found[2]["label"] == "contradiction"
+    assert set(found[0]["scores"]) == {"entailment", "neutral", "contradiction"}
+
+
+def test_a_file_of_results_is_gone_on_with(file, tmp_path, capsys):
+    out = tmp_path / "compared.jsonl"
+    assert main(["compare", str(file), "--out", str(out)]) == 0
+    whole = out.read_bytes()
+    assert "3 pairs compared into" in capsys.readouterr().err
+    out.write_bytes(whole[: whole.index(b"\n") + 20])  # a line and a part of one
+    assert main(["compare", str(file), "--out", str(out)]) == 1
+    assert "pass --resume to go on with it" in capsys.readouterr().err
+    assert main(["compare", str(file), "--out", str(out), "--resume"]) == 0
+    assert "2 pairs compared into" in (said := capsys.readouterr().err)
+    assert "1 were there already" in said
+    assert out.read_bytes() == whole
+    assert main(["compare", str(file), "--out", str(out), "--resume", "-r", "inference"]) == 1
+    assert "relation: 'paraphrase' there, 'inference' now" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--relation", "irony"], "--relation is 'irony'; it is one of inference, paraphrase"),
+        (["--field", "c=x"], "no part 'c'"),
+        (["--resume"], "--resume goes on with a file"),
+        (["--model", "finance"], "finance brings no table of words"),
+        (["--model", "no/such/model"], "no/such/model"),
+    ],
+)
+def test_bad_input_is_one_line(file, capsys, arguments, said):
+    assert main(["compare", str(file), *arguments]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[-1].startswith("error: ")
+    assert said in errors[-1]
+
+
+def test_a_model_without_the_head(file, tmp_path, capsys):
+    from ironwok.models import resolve_model
+    from ironwok.models.relations import FILE
+
+    folder = tmp_path / "headless"
+    folder.mkdir()
+    for one in Path(resolve_model("ironwok-small")).iterdir():
+        if one.name != FILE and one.is_file():
+            (folder / one.name).symlink_to(one)
+    assert main(["compare", str(file), "--model", str(folder)]) == 1
+    assert "brings no head for relations of sentences" in capsys.readouterr().err

@@ -1,0 +1,91 @@
+"""Pairs of sentences judged by the head that a model brings."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from ironwok.errors import InputError
+from ironwok.zero_shot import NSPScorer, ScorerOptions, load_scorer
+from ironwok.zero_shot.tasks import classify_pairs
+
+PAIRS = [("今天下雨了", "今天下雨了"), ("今天下雨了", "昨天下雪"), ("今天下雨了", "股票大跌")]
+
+
+class Judge:
+    """Its best answer is the next one for each pair; it keeps what it was asked."""
+
+    answers: ClassVar = {"inference": ("entailment", "neutral", "contradiction"), "paraphrase": ("different", "same")}
+
+    def __init__(self) -> None:
+        self.asked = []
+
+    def judge(self, pairs, relation, *, symmetric=False):
+        self.asked.append((list(pairs), relation, symmetric))
+        count = len(self.answers[relation])
+        return np.array([np.roll(np.arange(count) / count, number) for number in range(len(pairs))])
+
+
+@pytest.fixture
+def judging(overlap):
+    overlap.relations = Judge()
+    return overlap
+
+
+def test_the_head_answers_where_it_knows_the_labels(judging):
+    results = classify_pairs(judging, PAIRS)
+    assert [result.label for result in results] == ["contradiction", "entailment", "neutral"]
+    assert results[0].scores == pytest.approx((2 / 3, 1 / 3, 0))
+    assert [(result.first, result.second) for result in results] == PAIRS
+    assert judging.relations.asked == [(PAIRS, "inference", False)]
+    assert judging.asked == []  # the scorer itself nothing
+
+
+def test_what_means_the_same_is_asked_both_ways_and_labels_come_in_any_order(judging):
+    results = classify_pairs(judging, PAIRS[:2], labels=("same", "different"), protocol="head")
+    assert [result.label for result in results] == ["same", "different"]
+    assert judging.relations.asked == [(PAIRS[:2], "paraphrase", True)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"protocol": "sc"},
+        {"prior": [1, 1, 1]},
+        {"labels": ("same", "different", "unclear")},
+        {"labels": {"same": "也就是", "different": "不过"}},
+        {"labels": {"same": "也就是", "different": "不过"}, "protocol": "cc"},
+    ],
+)
+def test_elsewhere_the_scorer_is_asked(judging, options):
+    assert len(classify_pairs(judging, PAIRS, **options)) == 3
+    assert judging.relations.asked == []
+    assert judging.asked
+
+
+def test_a_head_that_cannot_answer_is_refused(judging):
+    with pytest.raises(InputError, match="labels are good, bad: the head answers entailment, neutral, contradiction;"):
+        classify_pairs(judging, PAIRS, labels=("good", "bad"), protocol="head")
+    with pytest.raises(InputError, match="a prior is for samples-contrast alone"):
+        classify_pairs(judging, PAIRS, protocol="head", prior=[1, 1, 1])
+    judging.relations = None
+    with pytest.raises(InputError, match="brings no head for relations"):
+        classify_pairs(judging, PAIRS, protocol="head")
+
+
+@pytest.mark.parametrize("name", ["nsp", "associations"])
+def test_the_bundled_model_brings_a_head(name):
+    scorer = load_scorer(name, options=ScorerOptions(on_self_check="skip"))
+    asked = [("花呗怎么还款", "怎么还花呗的款"), ("花呗怎么还款", "信用卡丢了怎么办")]
+    same = classify_pairs(scorer, asked, labels=("same", "different"))
+    assert [result.label for result in same] == ["same", "different"]
+    inferred = classify_pairs(scorer, [("一个男人在弹吉他", "有人在演奏乐器"), ("一个男人在弹吉他", "一个男人在睡觉")])
+    assert [result.label for result in inferred] == ["entailment", "contradiction"]
+
+
+def test_without_the_table_there_is_no_head():
+    scorer = load_scorer("nsp", options=ScorerOptions(on_self_check="skip", associations=False))
+    assert isinstance(scorer, NSPScorer)
+    assert scorer.relations is None
