@@ -82,7 +82,7 @@ def test_bad_input_is_one_line(file, capsys, arguments, said):
 
 def test_a_model_without_the_head(file, tmp_path, capsys):
     from ironwok.models import resolve_model
-    from ironwok.models.relations import FILE
+    from ironwok.zero_shot.relations import FILE
 
     folder = tmp_path / "headless"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Training the head for relations of two sentences (``ironwok.models.relations``) on labelled pairs.
+"""Training the head for relations of two sentences (``ironwok.zero_shot.relations``) on labelled pairs.
 
 Several sets share one head: those of inference teach what contradicts, those of paraphrase what means the same, and the
 words look for their likes in the same way for both. The answers of a set count alike, however often each is given: the
@@ -22,11 +22,11 @@ import torch
 from torch.nn import functional
 
 from ironwok.errors import DataError, InputError
-from ironwok.models.relations import RelationHead, Relations, fingerprint, overlaps, padded, units_of
 from ironwok.text.associations import Associations, Tokenize
 from ironwok.training.checkpoints import go_on_from, save_checkpoint
 from ironwok.training.files import read_records
 from ironwok.training.progress import Progress, Silent
+from ironwok.zero_shot.relations import RelationHead, Relations, fingerprint, overlaps, padded, units_of
 
 _CHUNK = 2048  # texts tokenized at once
 _NEAR = 100  # batches whose examples are sorted by length together

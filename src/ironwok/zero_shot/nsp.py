@@ -19,7 +19,7 @@ from ironwok.zero_shot.encoding import Progress, unique
 from ironwok.zero_shot.pairs import Pair
 
 if TYPE_CHECKING:
-    from ironwok.models.relations import Relations
+    from ironwok.zero_shot.relations import Relations
 
 _UNFITTED = 10.0  # of the size that fitted tables have
 

@@ -14,8 +14,8 @@ from ironwok.zero_shot.selfcheck import OnSelfCheck, check_when_loaded
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from ironwok.models.relations import Relations
     from ironwok.text.associations import Associations, Tokenize
+    from ironwok.zero_shot.relations import Relations
 
 ENTRY_POINT_GROUP = "ironwok.scorers"
 
@@ -120,7 +120,7 @@ def _table(model: str, tokenizer: PreTrainedTokenizerBase) -> Associations | Non
 
 def _relations(model: str, table: Associations | None, tokenize: Tokenize) -> Relations | None:
     from ironwok.models import resolve_model
-    from ironwok.models.relations import Relations
+    from ironwok.zero_shot.relations import Relations
 
     return None if table is None else Relations.load(resolve_model(model), table, tokenize)
 

@@ -15,7 +15,7 @@ from ironwok.zero_shot.pairs import Pair, Position, Prompt, Scorer, check_positi
 from ironwok.zero_shot.tasks.ranking import ask, bins
 
 if TYPE_CHECKING:
-    from ironwok.models.relations import Relations
+    from ironwok.zero_shot.relations import Relations
 
 Protocol = Literal["head", "sc", "cc"]
 

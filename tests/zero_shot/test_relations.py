@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ironwok.errors import CheckpointError, InputError
-from ironwok.models.relations import FILE, OVERLAPS, RelationHead, Relations, overlaps, padded, units_of
 from ironwok.text.associations import Associations
+from ironwok.zero_shot.relations import FILE, OVERLAPS, RelationHead, Relations, overlaps, padded, units_of
 
 LETTERS = "abcdefgh"
 ANSWERS = {"inference": ("entailment", "neutral", "contradiction"), "paraphrase": ("different", "same")}
