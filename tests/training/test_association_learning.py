@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tiny_corpus import TOPICS
 
+from crashing import Crash, CrashAfter
 from ironwok.errors import CheckpointError, DataError, InputError
 from ironwok.training import association_learning
 from ironwok.training.association_learning import KINDS, Learning, learn_associations
@@ -179,22 +180,9 @@ def test_what_tells_nothing_still_tells_nothing(started, learnt):
     assert np.array_equal(started.weights > 0, learnt.weights > 0)
 
 
-class _Stopped(Exception):
-    pass
-
-
-class _Stop(association_learning.Silent):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def stepped(self, step, **_) -> None:
-        if step == self.step:
-            raise _Stopped
-
-
 def test_a_stopped_run_ends_as_if_it_had_not_been(store, counted, learnt, tmp_path):
-    with pytest.raises(_Stopped):
-        learn_associations(store, counted, LEARNING, work=tmp_path, progress=_Stop(17))
+    with pytest.raises(Crash):
+        learn_associations(store, counted, LEARNING, work=tmp_path, progress=CrashAfter(17))
     assert [one.name for one in list_checkpoints(tmp_path)] == ["step-000000010"]
     again = learn_associations(store, counted, LEARNING, work=tmp_path)
     assert np.array_equal(again.vectors, learnt.vectors)
@@ -202,8 +190,8 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(store, counted, learnt, tmp_pa
 
 
 def test_checkpoints_of_another_run_and_damaged_ones_are_refused(store, counted, tmp_path):
-    with pytest.raises(_Stopped):
-        learn_associations(store, counted, LEARNING, work=tmp_path, progress=_Stop(12))
+    with pytest.raises(Crash):
+        learn_associations(store, counted, LEARNING, work=tmp_path, progress=CrashAfter(12))
     with pytest.raises(CheckpointError, match="other data, another table or other settings"):
         learn_associations(store, counted, replace(LEARNING, seed=5), work=tmp_path)
     kept = tmp_path / "step-000000010" / "associations.pt"

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from crashing import Crash, CrashAfter
 from ironwok.errors import CheckpointError, DataError, InputError
 from ironwok.text.associations import Associations
 from ironwok.training import relation_learning
 from ironwok.training.checkpoints import list_checkpoints
-from ironwok.training.progress import Silent
 from ironwok.training.relation_learning import RelationLearning, RelationSet, learn_relations, read_sets
 
 LETTERS = "abcdefghijklmnop"
@@ -90,22 +90,9 @@ def test_a_set_that_is_held_out_is_judged_and_not_learnt(sets, table, tmp_path):
     assert float(shares[3:].min()) != pytest.approx(float(shares[3:].max()), rel=1e-1)
 
 
-class _Stopped(Exception):
-    pass
-
-
-class _Stop(Silent):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def stepped(self, step, **_) -> None:
-        if step == self.step:
-            raise _Stopped
-
-
 def test_a_stopped_run_ends_as_if_it_had_not_been(sets, table, learnt, tmp_path):
-    with pytest.raises(_Stopped):
-        learn_relations(RELATIONS, sets, table, letters, LEARNING, work=tmp_path, progress=_Stop(47))
+    with pytest.raises(Crash):
+        learn_relations(RELATIONS, sets, table, letters, LEARNING, work=tmp_path, progress=CrashAfter(47))
     assert [one.name for one in list_checkpoints(tmp_path)] == ["step-000000040"]
     again, judged = learn_relations(RELATIONS, sets, table, letters, LEARNING, work=tmp_path)
     for name, tensor in learnt[0].head.state_dict().items():
@@ -114,8 +101,8 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(sets, table, learnt, tmp_path)
 
 
 def test_checkpoints_of_another_run_are_refused(sets, table, tmp_path):
-    with pytest.raises(_Stopped):
-        learn_relations(RELATIONS, sets, table, letters, LEARNING, work=tmp_path, progress=_Stop(21))
+    with pytest.raises(Crash):
+        learn_relations(RELATIONS, sets, table, letters, LEARNING, work=tmp_path, progress=CrashAfter(21))
     with pytest.raises(CheckpointError, match="other data, another table or other settings"):
         learn_relations(RELATIONS, sets[:1], table, letters, LEARNING, work=tmp_path)
 

@@ -10,6 +10,7 @@ import typer
 from ironwok.cli.language import t
 from ironwok.cli.options import (
     Address,
+    AnyModel,
     Calibrate,
     Device,
     Dtype,
@@ -90,12 +91,7 @@ def classify(
             ),
         ),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model", "-m", help=t(en="Bundled name, folder, or hub id.", zh="自带模型名、文件夹或 hub 名。")
-        ),
-    ] = "ironwok-small",
+    model: AnyModel = "ironwok-small",
     scorer: Scorer = "nsp",
     text_field: TextField = None,
     encoding: Encoding = None,

@@ -11,7 +11,7 @@ import typer
 
 from ironwok.cli.language import t
 from ironwok.cli.lines import Line
-from ironwok.cli.options import Encoding, OutFile, Overwrite, Resume
+from ironwok.cli.options import AnyModel, Encoding, NamedFields, OutFile, Overwrite, Resume
 
 _AT_ONCE = 256  # pairs
 
@@ -48,23 +48,8 @@ def compare(
             ),
         ),
     ] = "paraphrase",
-    field: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--field",
-            metavar="PART=NAME",
-            help=t(
-                en="Field or column of a part, such as a=question (default: by common names).",
-                zh="某一项所在的字段或列，如 a=问题（默认按常见名称识别）。",
-            ),
-        ),
-    ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model", "-m", help=t(en="Bundled name, folder, or hub id.", zh="自带模型名、文件夹或 hub 名。")
-        ),
-    ] = "ironwok-small",
+    field: NamedFields = None,
+    model: AnyModel = "ironwok-small",
     encoding: Encoding = None,
     out: OutFile = None,
     resume: Resume = False,

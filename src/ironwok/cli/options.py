@@ -38,6 +38,21 @@ Encoding = Annotated[
         help=t(en="Encoding of the input (default: detected).", zh="输入的编码（默认自动判断）。"),
     ),
 ]
+AnyModel = Annotated[
+    str,
+    typer.Option("--model", "-m", help=t(en="Bundled name, folder, or hub id.", zh="自带模型名、文件夹或 hub 名。")),
+]
+NamedFields = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--field",
+        metavar="PART=NAME",
+        help=t(
+            en="Field or column of a part, such as a=question (default: by the usual names, or as in training).",
+            zh="某一项所在的字段或列，如 a=问题（默认按常用名称识别，或与训练时相同）。",
+        ),
+    ),
+]
 OutFile = Annotated[
     Path | None,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ironwok.cli.language import t
-from ironwok.cli.options import Device, Dtype, Encoding, OutFile, Overwrite
+from ironwok.cli.options import Device, Dtype, Encoding, NamedFields, OutFile, Overwrite
 
 
 def about() -> str:
@@ -37,17 +37,7 @@ def predict(
             help=t(en="Folder of the model, or of the run that made it.", zh="模型的文件夹，或训练它的输出文件夹。"),
         ),
     ],
-    field: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--field",
-            metavar="PART=NAME",
-            help=t(
-                en="Field or column of a part (default: as in training).",
-                zh="某一项所在的字段或列（默认与训练时相同）。",
-            ),
-        ),
-    ] = None,
+    field: NamedFields = None,
     encoding: Encoding = None,
     out: OutFile = None,
     overwrite: Overwrite = False,

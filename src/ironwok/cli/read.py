@@ -13,6 +13,7 @@ from ironwok.cli.console import say
 from ironwok.cli.language import current_language, t
 from ironwok.cli.options import (
     Address,
+    AnyModel,
     Calibrate,
     Device,
     Dtype,
@@ -157,15 +158,7 @@ def read(
     threshold: LabelThreshold = None,
     calibrate: Calibrate = None,
     separator: Separator = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="NAME",
-            help=t(en="A bundled model, a folder, or a hub id.", zh="自带的模型、文件夹或 hub 上的名字。"),
-        ),
-    ] = "ironwok-small",
+    model: AnyModel = "ironwok-small",
     scorer: Scorer = "nsp",
     max_chars: Annotated[
         int | None,
