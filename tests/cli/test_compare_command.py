@@ -80,6 +80,19 @@ def test_bad_input_is_one_line(file, capsys, arguments, said):
     assert said in errors[-1]
 
 
+def test_a_file_without_pairs_is_told_of_and_labels_are_not_asked_for(tmp_path, capsys):
+    empty = tmp_path / "empty.csv"
+    empty.write_text("a,b\n", encoding="utf-8")
+    assert main(["compare", str(empty)]) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "no pairs to compare" in said.err
+    labelled = tmp_path / "labelled.csv"
+    labelled.write_text("a,b,label\n退货要多久,多久能退货,\n早上好,晚安,1\n", encoding="utf-8")
+    assert main(["compare", str(labelled)]) == 0
+    assert [one["line"] for one in records(capsys.readouterr().out)] == [2, 3]
+
+
 def test_a_model_without_the_head(file, tmp_path, capsys):
     from ironwok.models import resolve_model
     from ironwok.zero_shot.relations import FILE

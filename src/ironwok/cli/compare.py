@@ -84,7 +84,10 @@ def compare(
                 results.write(pair, answer)
             written += len(part)
             advance(len(part))
-    if out is not None:
+    if out is None:
+        if not written:
+            say(t(en=f"{file}: no pairs to compare", zh=f"{file}：没有可比较的句对"), style="yellow")
+    else:
         earlier = (
             t(en=f", {results.kept} were there already", zh=f"，此前已有 {results.kept} 对") if results.kept else ""
         )

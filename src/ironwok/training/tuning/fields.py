@@ -120,7 +120,7 @@ class Fields:
 
     def _label(self, record: Mapping[str, Any]) -> str | None:
         value = self._of(record, "label")
-        if value is None and not self.gold:
+        if not self.gold and (value is None or (isinstance(value, str) and not value.strip())):
             return None
         if isinstance(value, bool):
             return str(value).lower()
