@@ -42,6 +42,8 @@ def main() -> None:
         learnt.save(arguments.model)
     except IronwokError as error:
         parser.error(str(error))
+    except KeyboardInterrupt:
+        parser.exit(130, f"stopped; the same command goes on from the last checkpoint in {arguments.work}\n")
     print(f"{sum(map(len, learnt.runs)):,} words beside {learnt.vocabulary:,} tokens after {learning.steps:,} steps")
 
 

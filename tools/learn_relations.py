@@ -47,6 +47,8 @@ def main() -> None:
         learnt.save(arguments.model)
     except IronwokError as error:
         parser.error(str(error))
+    except KeyboardInterrupt:
+        parser.exit(130, f"stopped; the same command goes on from the last checkpoint in {arguments.work}\n")
     for one in judged:
         print(f"{one.name}, {one.relation}: {one.right:.1%} of {one.count} right (always the same: {one.majority:.1%})")
 

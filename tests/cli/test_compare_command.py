@@ -69,7 +69,7 @@ def test_a_file_of_results_is_gone_on_with(file, tmp_path, capsys):
         (["--relation", "irony"], "--relation is 'irony'; it is one of inference, paraphrase"),
         (["--field", "c=x"], "no part 'c'"),
         (["--resume"], "--resume goes on with a file"),
-        (["--model", "finance"], "finance brings no table of words"),
+        (["--model", "finance"], "finance brings no head for relations"),
         (["--model", "no/such/model"], "no/such/model"),
     ],
 )
@@ -80,17 +80,33 @@ def test_bad_input_is_one_line(file, capsys, arguments, said):
     assert said in errors[-1]
 
 
-def test_a_file_without_pairs_is_told_of_and_labels_are_not_asked_for(tmp_path, capsys):
+@pytest.mark.parametrize("text", ["", "a,b\n", "x,y\n早上好,晚安\n"])
+def test_a_file_without_pairs_is_an_error(tmp_path, capsys, text):
     empty = tmp_path / "empty.csv"
-    empty.write_text("a,b\n", encoding="utf-8")
-    assert main(["compare", str(empty)]) == 0
+    empty.write_text(text, encoding="utf-8")
+    assert main(["compare", str(empty)]) == 1
     said = capsys.readouterr()
     assert said.out == ""
-    assert "no pairs to compare" in said.err
+    assert "there is no pair of sentences in it; --field a=NAME" in said.err
+
+
+def test_labels_are_not_looked_at(tmp_path, capsys):
     labelled = tmp_path / "labelled.csv"
     labelled.write_text("a,b,label\n退货要多久,多久能退货,\n早上好,晚安,1\n", encoding="utf-8")
     assert main(["compare", str(labelled)]) == 0
     assert [one["line"] for one in records(capsys.readouterr().out)] == [2, 3]
+
+
+def test_the_input_is_not_written_over_nor_mixed_with_another(file, tmp_path, capsys):
+    before = file.read_bytes()
+    assert main(["compare", str(file), "--out", str(file), "--overwrite"]) == 1
+    assert "which is the input" in capsys.readouterr().err
+    assert file.read_bytes() == before
+    out = tmp_path / "compared.jsonl"
+    assert main(["compare", str(file), "--out", str(out)]) == 0
+    file.write_bytes(before.replace("多久能退货".encode(), "多久能换货".encode()))
+    assert main(["compare", str(file), "--out", str(out), "--resume"]) == 1
+    assert "resume with the same input" in capsys.readouterr().err
 
 
 def test_a_model_without_the_head(file, tmp_path, capsys):

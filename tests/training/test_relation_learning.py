@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from crashing import Crash, CrashAfter
-from ironwok.errors import CheckpointError, DataError, InputError
+from ironwok.errors import CheckpointError, DataError, InputError, RecipeError
 from ironwok.text.associations import Associations
 from ironwok.training import relation_learning
 from ironwok.training.checkpoints import list_checkpoints
@@ -135,6 +135,7 @@ def test_sets_are_read_from_a_file(tmp_path):
         ('relation = "paraphrase"', 'relation = "irony"', "relation 'irony'"),
         ('name = "one"\n', "", "lacks or has a wrong 'name'"),
         ("[relations]", "[relations", "cannot be read"),
+        ('["one.jsonl"]', '"one.jsonl"', "files is 'one.jsonl': a list is needed"),
         ("answers = {", 'fields = ["a"]\nanswers = {', r"fields is \['a'\]: two are needed"),
     ],
 )
@@ -161,10 +162,21 @@ def test_sets_that_are_not_there_or_hold_nothing_are_refused(sets, table, tmp_pa
         learn_relations(RELATIONS, [replace(sets[0], fields=("a", "c"))], table, letters, LEARNING, work=tmp_path / "w")
 
 
-@pytest.mark.parametrize(("name", "value"), [("batch", 0), ("epochs", 0.0), ("dropout", 1.0), ("held_out", 1)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("batch", 0), ("epochs", 0.0), ("epochs", float("inf")), ("rate", float("nan"))),
+        *(("dropout", 1.0), ("held_out", 1), ("decay", -1.0), ("seed", -1)),
+    ],
+)
 def test_settings_out_of_bounds_are_refused(name, value):
     with pytest.raises(InputError, match=f"{name} is {value}"):
         RelationLearning(**{name: value})
+
+
+def test_a_run_that_comes_apart_is_stopped(sets, table, tmp_path):
+    with pytest.raises(RecipeError, match=r"gradient is not finite, .* a lower rate than 1e\+30"):
+        learn_relations(RELATIONS, sets, table, letters, replace(LEARNING, rate=1e30), work=tmp_path)
 
 
 def test_the_answers_of_a_set_count_alike():

@@ -160,6 +160,7 @@ def test_keywords_that_go_with_any_text_are_not_this_ones(folder, table_scorer):
     assert told[0] > told[2] > told[1] == 0
     results = judge_keywords(scorer, texts, keywords, prior=[1, 2])
     assert [result.label for result in results] == ["true", "false", "false"]
+    assert judge_keywords(scorer, [], []) == []
     # a scorer without a table judges as before
     plain = judge_keywords(table_scorer({("雨天", "天"): 3.0}), texts, keywords, prior=[1, 2])
     assert [result.label for result in plain] == ["false", "false", "true"]

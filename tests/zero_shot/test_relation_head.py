@@ -85,6 +85,23 @@ def test_the_bundled_model_brings_a_head(name):
     assert [result.label for result in inferred] == ["entailment", "contradiction"]
 
 
+def test_pairs_may_come_from_a_generator_and_must_be_pairs(judging):
+    assert len(classify_pairs(judging, (pair for pair in PAIRS))) == 3
+    for wrong, said in (("早晚", "pair 0 is '早晚': give two sentences"), (5, "pair 0 is 5: give two sentences")):
+        with pytest.raises(InputError, match=said):
+            classify_pairs(judging, [wrong])
+
+
+def test_the_head_is_loaded_when_it_is_asked_for(monkeypatch):
+    loaded = []
+    monkeypatch.setattr("ironwok.zero_shot.registry._relations", lambda *_: loaded.append(True) or Judge())
+    scorer = load_scorer("associations")
+    assert not loaded
+    classify_pairs(scorer, PAIRS)
+    classify_pairs(scorer, PAIRS)
+    assert loaded == [True]
+
+
 def test_without_the_table_there_is_no_head():
     scorer = load_scorer("nsp", options=ScorerOptions(on_self_check="skip", associations=False))
     assert isinstance(scorer, NSPScorer)

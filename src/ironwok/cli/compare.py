@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -58,10 +58,10 @@ def compare(
     import sys
 
     from ironwok.cli.console import say
-    from ironwok.cli.lines import ResultFile
+    from ironwok.cli.lines import ResultFile, check_not_input
     from ironwok.cli.training_report import teller
     from ironwok.cli.tuning import named_fields
-    from ironwok.errors import InputError
+    from ironwok.errors import DataError, InputError
     from ironwok.progress import progress_bar
     from ironwok.students.tuned.examples import PairExample
     from ironwok.training.tuning.data import read_examples
@@ -69,7 +69,8 @@ def compare(
 
     if resume and out is None:
         raise InputError("--resume goes on with a file: name it with --out")
-    fields = Fields("pairs", named_fields(field or ()), gold=False)
+    check_not_input(out, file)
+    fields = Fields("pairs", named_fields(field or ()), gold=None)
     settings = {"model": model, "relation": relation, "fields": fields.named}
     examples = read_examples(file, fields, encoding=encoding, on_problem=teller())
     pairs = (_Pair(line, one.first, other=one.second) for line, one in examples if isinstance(one, PairExample))
@@ -84,10 +85,9 @@ def compare(
                 results.write(pair, answer)
             written += len(part)
             advance(len(part))
-    if out is None:
-        if not written:
-            say(t(en=f"{file}: no pairs to compare", zh=f"{file}：没有可比较的句对"), style="yellow")
-    else:
+    if not written and not results.kept:
+        raise DataError(f"{file}: there is no pair of sentences in it; --field a=NAME and b=NAME say where they stand")
+    if out is not None:
         earlier = (
             t(en=f", {results.kept} were there already", zh=f"，此前已有 {results.kept} 对") if results.kept else ""
         )
@@ -97,6 +97,9 @@ def compare(
 @dataclass(frozen=True, slots=True)
 class _Pair(Line):
     other: str = ""
+
+    def is_of(self, record: Mapping[str, Any]) -> bool:
+        return (self.number, self.text, self.other) == (record.get("line"), record.get("text"), record.get("other"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +119,11 @@ def _judge(model: str, relation: str) -> tuple[Any, tuple[str, ...]]:
     from ironwok.zero_shot import load_scorer
     from ironwok.zero_shot.nsp import AssociationScorer
 
-    scorer = load_scorer("associations", model)  # the head reads the table, no encoder is needed
-    assert isinstance(scorer, AssociationScorer)
-    if scorer.relations is None:
+    try:
+        scorer = load_scorer("associations", model)  # the head reads the table, no encoder is needed
+    except MissingHeadError:
+        scorer = None
+    if not isinstance(scorer, AssociationScorer) or scorer.relations is None:
         raise MissingHeadError(
             f"{model} brings no head for relations of sentences (relations.safetensors): take ironwok-small"
         )

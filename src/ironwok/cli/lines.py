@@ -50,6 +50,10 @@ class Line:
     text: str
     id: Any = None
 
+    def is_of(self, record: Mapping[str, Any]) -> bool:
+        """Whether a result is the one of this line."""
+        return (self.number, self.text) == (record.get("line"), record.get("text"))
+
 
 def read_labels(given: str, *, separator: str | None = None) -> Any:
     """The labels as typed, or those of "@FILE": one a line, or whatever a .json file holds. Raises LabelError.
@@ -216,6 +220,12 @@ def with_answers(
         yield texts.ahead.popleft(), result
 
 
+def check_not_input(out: Path | None, file: str | Path) -> None:
+    """Raises OutputError where results would be written over the texts that they are of."""
+    if out is not None and str(file) != "-" and out.exists() and Path(file).exists() and out.samefile(file):
+        raise OutputError(f"--out is {out}, which is the input: name another file")
+
+
 class ResultFile:
     """Where results go: standard output, or a file that grows line by line and that a later run can go on with.
 
@@ -254,7 +264,7 @@ class ResultFile:
         """The lines that have no result yet. Raises InputError where the input is not the one of the file."""
         for record in self._done:
             line = next(lines, None)
-            if line is None or (line.number, line.text) != (record.get("line"), record.get("text")):
+            if line is None or not line.is_of(record):
                 found = "ends before it" if line is None else f"has {line.text!r:.40} in line {line.number}"
                 raise InputError(
                     f"{self.path} holds a result for {record.get('text')!r:.40} in line {record.get('line')}, but the "

@@ -9,6 +9,7 @@ head will judge other pairs than those, of which nobody knows how many mean the 
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ironwok.errors import DataError, InputError
+from ironwok.errors import DataError, InputError, RecipeError
 from ironwok.text.associations import Associations, Tokenize
 from ironwok.training.checkpoints import go_on_from, save_checkpoint
 from ironwok.training.files import read_records
@@ -74,8 +75,12 @@ class RelationLearning:
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}: it is at least {least}")
         for name in ("epochs", "rate"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name} is {getattr(self, name)}: it is above 0")
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise InputError(f"{name} is {getattr(self, name)}: it is above 0 and finite")
+        if not (math.isfinite(self.decay) and self.decay >= 0):
+            raise InputError(f"decay is {self.decay}: it is at least 0 and finite")
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}: it is at least 0")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout}: it is at least 0 and below 1")
 
@@ -121,6 +126,8 @@ def _set(entry: Mapping[str, Any], data: Path, relations: Mapping[str, Sequence[
         known = "; ".join(f"{name}: {', '.join(names)}" for name, names in relations.items())
         given = ", ".join(sorted(set(answers.values())))
         raise DataError(f"set {entry['name']}: relation {relation!r} with answers {given}: there are {known}")
+    if not isinstance(entry["files"], list):
+        raise DataError(f"set {entry['name']}: files is {entry['files']!r}: a list is needed")
     files = tuple(data / one for one in entry["files"])
     fields = tuple(entry.get("fields", ("a", "b")))
     label, held_out = entry.get("label", "label"), bool(entry.get("held_out", False))
@@ -142,8 +149,8 @@ def learn_relations(
     """A trained head, and how it does on the pairs that were kept.
 
     work: folder of checkpoints; a run that was stopped goes on from the last one, and ends as it would have ended.
-    Deterministic on one machine, given the seed. Raises DataError for broken or empty sets, CheckpointError for a
-    ``work`` that holds another run or nothing whole.
+    Deterministic on one machine, given the seed. Raises DataError for broken or empty sets, RecipeError where the
+    gradient is no number any more, CheckpointError for a ``work`` that holds another run or nothing whole.
     """
     learning, progress = learning or RelationLearning(), progress or Silent()
     examples = _read(relations, sets, learning, table, tokenize, progress)
@@ -278,7 +285,12 @@ class _Run:
                 torch.manual_seed((learning.seed << 32) + self.step)
                 loss = self._loss(chosen)
                 loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.head.parameters(), _LARGEST_GRADIENT)
+            norm = float(torch.nn.utils.clip_grad_norm_(self.head.parameters(), _LARGEST_GRADIENT))
+            if not math.isfinite(norm):
+                raise RecipeError(
+                    f"step {self.step}: the gradient is not finite, the step was not made: a lower rate than "
+                    f"{learning.rate} is needed"
+                )
             self.optimizer.step()
             self.optimizer.zero_grad()
             seen += int(self.sizes[chosen].sum())

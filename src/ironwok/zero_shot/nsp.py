@@ -6,8 +6,9 @@ read little knows few words, counting a corpus costs minutes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,18 +25,27 @@ if TYPE_CHECKING:
 _UNFITTED = 10.0  # of the size that fitted tables have
 
 
-class NSPScorer(PairScorer):
+class _Relating:
+    """Where a head for relations of two sentences is loaded when it is first asked for; most questions need none."""
+
+    load_relations: Callable[[], Relations | None] = staticmethod(lambda: None)
+
+    @cached_property
+    def relations(self) -> Relations | None:
+        """What judges how two sentences stand to each other, where the model brings it."""
+        return self.load_relations()
+
+
+class NSPScorer(PairScorer, _Relating):
     """Log-odds that the second sentence follows the first.
 
     model: any ``AutoModelForNextSentencePrediction`` whose class 0 is IsNext, or a model for pre-training that gives
     ``seq_relationship_logits``.
     associations: how near the marked part of the prompt lies to the text in this table is added to the log-odds, both
     weighted as the table says; None adds nothing.
-    relations: what judges how two sentences stand to each other, where the model brings it.
     """
 
     associations: Associations | None = None
-    relations: Relations | None = None
 
     def score(self, pairs: Sequence[Pair], *, progress: Progress | None = None) -> np.ndarray:
         scores = super().score(pairs, progress=progress)
@@ -63,14 +73,12 @@ class NSPScorer(PairScorer):
         return logits
 
 
-class AssociationScorer:
+class AssociationScorer(_Relating):
     """The table alone, no encoder: some thousand pairs a second, for a first look at many texts.
 
     tokenize: token ids of texts, by the tokenizer that the table was counted with. A table that nobody has fitted
-    beside a head counts nothing there; alone, its cosines have to count. relations: as of `NSPScorer`.
+    beside a head counts nothing there; alone, its cosines have to count.
     """
-
-    relations: Relations | None = None
 
     def __init__(self, associations: Associations, tokenize: Tokenize) -> None:
         if not associations.weight:

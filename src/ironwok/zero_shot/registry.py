@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,7 @@ def _nsp(model: str, options: ScorerOptions) -> Scorer:
     check_when_loaded(whole, options.on_self_check)
     if options.associations:
         scorer.associations = _table(model, tokenizer)
-        scorer.relations = _relations(model, scorer.associations, scorer.encoder.ids)
+        scorer.load_relations = partial(_relations, model, scorer.associations, scorer.encoder.ids)
     return scorer
 
 
@@ -107,7 +108,7 @@ def _associations(model: str, options: ScorerOptions) -> Scorer:
             f"(--scorer nsp), or a model that has one, such as {DEFAULT_MODEL}"
         )
     scorer = AssociationScorer(table, PairEncoder(tokenizer, max_tokens=512, segments=True).ids)
-    scorer.relations = _relations(model, table, scorer.tokenize)
+    scorer.load_relations = partial(_relations, model, table, scorer.tokenize)
     return scorer
 
 

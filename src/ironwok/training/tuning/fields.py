@@ -71,11 +71,11 @@ def known_names(task: str) -> frozenset[str]:
 class Fields:
     """The fields of one task's records. named: part -> field, for what goes by another name than the usual ones.
 
-    gold: whether the right answers must be there; else they may be.
+    gold: whether the right answers must be there; else they may be, and for None (of pairs) nobody looks at them.
     Raises InputError for a part that the task does not have.
     """
 
-    def __init__(self, task: str, named: Mapping[str, str] | None = None, *, gold: bool = True) -> None:
+    def __init__(self, task: str, named: Mapping[str, str] | None = None, *, gold: bool | None = True) -> None:
         self.task, self.named, self.gold = task, dict(named or {}), gold
         for part in self.named:
             if part not in NAMES[task]:
@@ -119,6 +119,8 @@ class Fields:
         raise Unusable(f"no field for {part} among {_listed(record)}: name it with --field {part}=NAME")
 
     def _label(self, record: Mapping[str, Any]) -> str | None:
+        if self.gold is None:
+            return None
         value = self._of(record, "label")
         if not self.gold and (value is None or (isinstance(value, str) and not value.strip())):
             return None
@@ -141,7 +143,7 @@ class Fields:
         if len(set(choices)) < len(choices):
             raise Unusable("two choices are the same")
         answer = self._of(record, "answer")
-        return ChoiceExample(str(passage or ""), question, choices, _answer(answer, choices, needed=self.gold))
+        return ChoiceExample(str(passage or ""), question, choices, _answer(answer, choices, needed=bool(self.gold)))
 
     def _reading(self, record: Mapping[str, Any]) -> ReadingExample:
         context = _text("context", self._of(record, "context"), stripped=False)

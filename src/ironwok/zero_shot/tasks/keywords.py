@@ -79,7 +79,7 @@ def rank_keywords(
 
 
 def _standardised(scores_N: np.ndarray) -> np.ndarray:
-    spread = scores_N.std()
+    spread = scores_N.std() if len(scores_N) else 0.0
     return (scores_N - scores_N.mean()) / spread if spread > 0 else np.zeros_like(scores_N)
 
 

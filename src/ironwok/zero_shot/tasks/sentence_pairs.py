@@ -72,7 +72,10 @@ def classify_pairs(
     if protocol in ("cc", "head") and prior is not None:
         raise InputError("a prior is for samples-contrast alone: pass protocol='sc' with it, or leave it out")
     check_position(position)
+    pairs = list(pairs)
     for number, pair in enumerate(pairs):
+        if isinstance(pair, str) or not isinstance(pair, Sequence):
+            raise InputError(f"pair {number} is {pair!r:.40}: give two sentences, such as ('早上好', '晚上好')")
         if len(pair) != 2:
             raise InputError(f"pair {number} has {len(pair)} sentences, two are needed")
         for sentence in pair:
