@@ -99,9 +99,10 @@ def test_labels_are_not_looked_at(tmp_path, capsys):
 
 def test_the_input_is_not_written_over_nor_mixed_with_another(file, tmp_path, capsys):
     before = file.read_bytes()
-    assert main(["compare", str(file), "--out", str(file), "--overwrite"]) == 1
-    assert "which is the input" in capsys.readouterr().err
-    assert file.read_bytes() == before
+    for command in (["compare"], ["classify", "--labels", "茶,棋"], ["predict", "--model", str(tmp_path)]):
+        assert main([*command, str(file), "--out", str(file), "--overwrite"]) == 1
+        assert "which is the input" in capsys.readouterr().err
+        assert file.read_bytes() == before
     out = tmp_path / "compared.jsonl"
     assert main(["compare", str(file), "--out", str(out)]) == 0
     file.write_bytes(before.replace("多久能退货".encode(), "多久能换货".encode()))

@@ -97,6 +97,9 @@ def test_the_head_is_loaded_when_it_is_asked_for(monkeypatch):
     monkeypatch.setattr("ironwok.zero_shot.registry._relations", lambda *_: loaded.append(True) or Judge())
     scorer = load_scorer("associations")
     assert not loaded
+    classify_pairs(scorer, PAIRS, protocol="sc")
+    classify_pairs(scorer, PAIRS, prior=[1, 1, 1])
+    assert not loaded
     classify_pairs(scorer, PAIRS)
     classify_pairs(scorer, PAIRS)
     assert loaded == [True]

@@ -114,16 +114,14 @@ def classify(
     part_format: PartFormat = None,
 ) -> None:
     from ironwok.cli.console import out as console
-    from ironwok.cli.lines import ResultFile, check_not_input, read_labels, read_lines
+    from ironwok.cli.lines import ResultFile, check_out, read_labels, read_lines
     from ironwok.cli.scaling import Scaling
     from ironwok.errors import InputError
     from ironwok.zero_shot.labels import parse_labels
     from ironwok.zero_shot.question import default_template
 
     scaling = Scaling(engine, address, workers, cpus_per_worker, gpus_per_worker, part_size, part_format)
-    if resume and out is None:
-        raise InputError("--resume goes on with a file: name it with --out")
-    check_not_input(out, file)
+    check_out(out, file, resume=resume)
     if estimate and file == "-":
         raise InputError("--estimate needs all texts beforehand: name a file instead of -")
     chosen = _known_labels(model) if labels is None else read_labels(labels, separator=separator)

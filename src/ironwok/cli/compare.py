@@ -58,18 +58,16 @@ def compare(
     import sys
 
     from ironwok.cli.console import say
-    from ironwok.cli.lines import ResultFile, check_not_input
+    from ironwok.cli.lines import ResultFile, check_out
     from ironwok.cli.training_report import teller
     from ironwok.cli.tuning import named_fields
-    from ironwok.errors import DataError, InputError
+    from ironwok.errors import DataError
     from ironwok.progress import progress_bar
     from ironwok.students.tuned.examples import PairExample
     from ironwok.training.tuning.data import read_examples
     from ironwok.training.tuning.fields import Fields
 
-    if resume and out is None:
-        raise InputError("--resume goes on with a file: name it with --out")
-    check_not_input(out, file)
+    check_out(out, file, resume=resume)
     fields = Fields("pairs", named_fields(field or ()), gold=None)
     settings = {"model": model, "relation": relation, "fields": fields.named}
     examples = read_examples(file, fields, encoding=encoding, on_problem=teller())

@@ -140,18 +140,15 @@ def extract(
     part_format: PartFormat = None,
 ) -> None:
     from ironwok.cli.console import say
-    from ironwok.cli.lines import ResultFile, check_not_input, read_lines
+    from ironwok.cli.lines import ResultFile, check_out, read_lines
     from ironwok.cli.scaling import Scaling
-    from ironwok.errors import InputError
     from ironwok.events.choosing import choose_model
     from ironwok.events.decoding import DecodingOptions
     from ironwok.events.extractor import load_extractor
     from ironwok.events.schema_files import schema_to_dict
 
     scaling = Scaling(engine, address, workers, cpus_per_worker, gpus_per_worker, part_size, part_format)
-    if resume and out is None:
-        raise InputError("--resume goes on with a file: name it with --out")
-    check_not_input(out, file)
+    check_out(out, file, resume=resume)
     options = DecodingOptions(
         threshold=threshold, link_threshold=link_threshold, tolerance=tolerance, distinct=not every_mention
     )

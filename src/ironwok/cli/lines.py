@@ -220,8 +220,10 @@ def with_answers(
         yield texts.ahead.popleft(), result
 
 
-def check_not_input(out: Path | None, file: str | Path) -> None:
-    """Raises OutputError where results would be written over the texts that they are of."""
+def check_out(out: Path | None, file: str | Path, *, resume: bool = False) -> None:
+    """Raises InputError where there is no file to go on with, OutputError where results would replace their texts."""
+    if resume and out is None:
+        raise InputError("--resume goes on with a file: name it with --out")
     if out is not None and str(file) != "-" and out.exists() and Path(file).exists() and out.samefile(file):
         raise OutputError(f"--out is {out}, which is the input: name another file")
 

@@ -57,12 +57,14 @@ def predict(
     import warnings
 
     from ironwok.cli.console import say
+    from ironwok.cli.lines import check_out
     from ironwok.cli.training_report import teller
     from ironwok.cli.tuning import named_fields, scores_of
     from ironwok.errors import IronwokWarning, OutputError
     from ironwok.files import json_line, replace_file
     from ironwok.progress import progress_bar
 
+    check_out(out, file)
     if out is not None and out.exists() and not overwrite:
         raise OutputError(f"{out} exists: pass --overwrite to replace it")
     named = named_fields(field or ())

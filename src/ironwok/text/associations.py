@@ -124,9 +124,12 @@ class Associations:
         """Vectors of texts given as token ids, float32 [N, D], of length 1; zero for a text that no unit tells of."""
         found = np.zeros((len(rows), self.vectors.shape[1]), dtype=np.float32)
         for number, row in enumerate(rows):
-            units = self.units(np.asarray(row, dtype=np.int64))
-            found[number] = self._sum(units, self.weights[units])
+            found[number] = self._vector(row)
         return found
+
+    def _vector(self, row: Sequence[int] | np.ndarray) -> np.ndarray:
+        units = self.units(np.asarray(row, dtype=np.int64))
+        return self._sum(units, self.weights[units])
 
     def vector_around(self, before: Sequence[int] | np.ndarray, behind: Sequence[int] | np.ndarray) -> np.ndarray:
         """Vector of what stands around a blank, as of `vectors_of`; the nearer a unit, the more it counts."""
@@ -178,7 +181,7 @@ class Associations:
             rows = iter(tokenize([side for sides in part for side in sides]))
             for number, sides in enumerate(part, start):
                 ids = [next(rows) for _ in sides]
-                found[number] = self.vector_around(*ids) if len(ids) == 2 else self.vectors_of(ids)[0]
+                found[number] = self.vector_around(*ids) if len(ids) == 2 else self._vector(*ids)
         return found
 
 

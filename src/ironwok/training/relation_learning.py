@@ -215,8 +215,14 @@ def _read(
         seconds += units_of(table, tokenize, [second for _, second in part])
     numbers = np.array(labels, dtype=np.int64)
     return _Examples(
-        *(firsts, seconds, overlaps(pairs), numbers[:, 0], numbers[:, 1]),
-        *(np.concatenate(weights), kept, digest.hexdigest()),
+        firsts,
+        seconds,
+        overlap=overlaps(pairs),
+        relations=numbers[:, 0],
+        answers=numbers[:, 1],
+        weights=np.concatenate(weights),
+        kept=kept,
+        digest=digest.hexdigest(),
     )
 
 

@@ -145,24 +145,21 @@ class Relations:
         """
         if relation not in self.answers:
             raise InputError(f"there is no relation {relation!r} here; there are {', '.join(self.answers)}")
-        orders = [list(pairs), [(second, first) for first, second in pairs]] if symmetric else [list(pairs)]
-        found = [self._judge(order, relation) for order in orders]
-        return np.mean(found, axis=0)
-
-    def _judge(self, pairs: Sequence[tuple[str, str]], relation: str) -> np.ndarray:
-        if not pairs:
-            return np.zeros((0, len(self.answers[relation])))
-        sides = [units_of(self.table, self.tokenize, [pair[side] for pair in pairs]) for side in (0, 1)]
-        overlap_NF = overlaps(pairs)
-        lengths = np.array([max(len(first), len(second)) for first, second in zip(*sides, strict=True)])
         found = np.zeros((len(pairs), len(self.answers[relation])))
-        order = np.argsort(lengths, kind="stable")
-        for start in range(0, len(order), _BATCH):
-            part = order[start : start + _BATCH]
+        if not len(pairs):
+            return found
+        sides = [units_of(self.table, self.tokenize, [pair[side] for pair in pairs]) for side in (0, 1)]
+        orders = [(0, 1), (1, 0)] if symmetric else [(0, 1)]
+        overlap = [torch.from_numpy(overlaps([(pair[one], pair[other]) for pair in pairs])) for one, other in orders]
+        lengths = np.array([max(len(first), len(second)) for first, second in zip(*sides, strict=True)])
+        by_length = np.argsort(lengths, kind="stable")
+        for start in range(0, len(by_length), _BATCH):
+            part = by_length[start : start + _BATCH]
             inputs = [padded(self.table, [side[number] for number in part]) for side in sides]
-            with torch.inference_mode():
-                logits = self.head(*inputs, torch.from_numpy(overlap_NF[part]))[relation]
-            found[part] = logits.double().softmax(dim=1).numpy()
+            for (one, other), overlap_NF in zip(orders, overlap, strict=True):
+                with torch.inference_mode():
+                    logits = self.head(inputs[one], inputs[other], overlap_NF[part])[relation]
+                found[part] += logits.double().softmax(dim=1).numpy() / len(orders)
         return found
 
 

@@ -81,15 +81,16 @@ def classify_pairs(
         for sentence in pair:
             check_text(sentence, number)
     label_set = parse_labels(labels)
-    relations: Relations | None = getattr(scorer, "relations", None)
-    relation = _relation(relations, label_set)
-    if protocol == "head" or (protocol is None and relation is not None and prior is None):
-        return _by_head(relations, relation, label_set, pairs, symmetric=symmetric)
+    if protocol == "head" or (protocol is None and prior is None):
+        relations: Relations | None = getattr(scorer, "relations", None)
+        relation = _relation(relations, label_set)
+        if protocol == "head" or relation is not None:
+            return _by_head(relations, relation, label_set, pairs, symmetric=symmetric)
     protocol = protocol or "sc"
     words: Sequence[str | None] = [None] if protocol == "sc" else label_set.words
     if protocol == "cc" and tuple(label_set.words) == label_set.names == INFERENCE:
         words = [INFERENCE_WORDS[name] for name in label_set.names]
-    orders = [list(pairs), [(b, a) for a, b in pairs]] if symmetric else [list(pairs)]
+    orders = [pairs, [(b, a) for a, b in pairs]] if symmetric else [pairs]
     groups = [
         [Pair(first, _prompt(template, second, word), position) for word in words]
         for order in orders
