@@ -20,7 +20,15 @@ from ironwok.results import Span
 from ironwok.zero_shot import Scorer, ZeroShotClassifier
 from ironwok.zero_shot.pairs import Pair, WindowingScorer
 from ironwok.zero_shot.shortlist import pieces_of
-from ironwok.zero_shot.tasks import Cloze, Reference, classify_pairs, fill_blanks, judge_keywords, judge_references
+from ironwok.zero_shot.tasks import (
+    Cloze,
+    Reference,
+    adapted_to_blanks,
+    classify_pairs,
+    fill_blanks,
+    judge_keywords,
+    judge_references,
+)
 from ironwok.zero_shot.tasks.ranking import clause_around
 
 SETTINGS = tomllib.loads((Path(__file__).parent / "fewclue.toml").read_text(encoding="utf-8"))
@@ -50,13 +58,18 @@ class TokenOverlap:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line changes in the settings of a task; None leaves them."""
+    """What the command line changes in the settings of a task; None leaves them.
+
+    adapt: folder whose files ``adapt_to`` (names of splits, those that a task has) labels and idioms adapt to.
+    """
 
     protocol: str | None = None
     position: str | None = None
     calibrate: bool = False
     shortlist: int | None = None
     max_tokens: int | None = None
+    adapt: Path | None = None
+    adapt_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +191,14 @@ def _classification(task: Task, settings: dict, scorer: Scorer, protocol: str, o
     unknown = sorted(set(words) - set(task.classes))
     if words and len(unknown) == len(words):
         raise DataError(f"{task.name}: none of the labels {', '.join(task.classes)} has words in fewclue.toml")
+    names = {name: words.get(name, name) for name in task.classes}
+    classifier = ZeroShotClassifier(scorer=scorer)
+    if heap := _heap(task, settings, scorer, options):
+        classifier = classifier.adapted([row[settings["text"]] for row in heap], labels=names)
     shortlist = options.shortlist if protocol == "cc" and (options.shortlist or 0) < len(task.classes) else None
-    results = ZeroShotClassifier(scorer=scorer).classify(
+    results = classifier.classify(
         [row[settings["text"]] for row in task.rows],
-        labels={name: words.get(name, name) for name in task.classes},
+        labels=names,
         template=settings["templates"],
         position=options.position or settings["position"],
         protocol=protocol,
@@ -192,6 +209,15 @@ def _classification(task: Task, settings: dict, scorer: Scorer, protocol: str, o
         progress=progress,
     )
     return [result.labels[0] for result in results]
+
+
+def _heap(task: Task, settings: dict, scorer: Scorer, options: Options) -> list[dict[str, Any]]:
+    """Rows, read without their labels, that a scorer with a table adapts to; none where nothing was asked."""
+    if options.adapt is None or getattr(scorer, "associations", None) is None:
+        return []
+    files = [options.adapt / task.name / (split + end) for split in options.adapt_to for end in (".jsonl", ".jsonl.xz")]
+    rows = [row for file in files if file.is_file() for row in _rows(file)]
+    return [row for row in rows if row[settings["text"]].strip()]
 
 
 def _at_most(scorer: Scorer, tokens: int) -> int | None:
@@ -252,11 +278,19 @@ def _keywords(task: Task, settings: dict, scorer: Scorer, protocol: str, options
 
 def _cloze(task: Task, settings: dict, scorer: Scorer, protocol: str, options: Options, progress: bool):
     del protocol, progress
-    items = [
-        Cloze(row[settings["text"]], tuple(row[settings["candidates"]]), blank=settings["blank"]) for row in task.rows
+    items = _blanks(task.rows, settings)
+    heap = [
+        row for row in _heap(task, settings, scorer, options) if row[settings["text"]].count(settings["blank"]) == 1
     ]
+    if heap:
+        scorer = adapted_to_blanks(scorer, _blanks(heap, settings))
     rankings = fill_blanks(scorer, items, position=options.position or settings["position"])
     return [str(item.candidates.index(r.best.name)) for item, r in zip(items, rankings, strict=True)]
+
+
+def _blanks(rows: Sequence[dict[str, Any]], settings: dict) -> list[Cloze]:
+    blank = settings["blank"]
+    return [Cloze(row[settings["text"]], tuple(row[settings["candidates"]]), blank=blank) for row in rows]
 
 
 def _coreference(task: Task, settings: dict, scorer: Scorer, protocol: str, options: Options, progress: bool):

@@ -41,6 +41,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--init", choices=("random",), help="random weights instead of the model's: a floor")
     parser.add_argument("--seed", type=int, default=0, help="for --init random")
+    parser.add_argument(
+        "--adapt",
+        nargs="+",
+        default=[],
+        metavar="SPLIT",
+        help="labels and idioms adapt to the texts of these files first (unlabeled train_few_all, say; labels are not "
+        "read); a table with the model is needed",
+    )
     parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16"), default="auto")
     parser.add_argument("--batch-size", type=int, default=64)
     return parser.parse_args(arguments)
@@ -71,7 +79,8 @@ def run(options: argparse.Namespace) -> None:
     if options.scorer == "nsp":
         notes.append(f"self-check: {self_check(scorer).describe()}")
 
-    changes = Options(options.protocol, options.position, options.calibrate, None, options.max_tokens)
+    heap = (options.data if options.adapt else None, tuple(options.adapt))
+    changes = Options(options.protocol, options.position, options.calibrate, None, options.max_tokens, *heap)
     outcomes: dict[str, Outcome] = {}
     overlap: dict[str, Outcome] = {}
     cuts: dict[str, Outcome] = {}
@@ -84,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
         size = options.shortlist
         many = size is not None and SETTINGS[name]["kind"] == "classification" and len(task.classes) > size
         if many and outcomes[name].protocol == "cc":
-            cut = Options(options.protocol, options.position, options.calibrate, size, options.max_tokens)
+            cut = Options(options.protocol, options.position, options.calibrate, size, options.max_tokens, *heap)
             cuts[name] = evaluate(task, scorer, cut, progress=sys.stderr.isatty())
         print(f"{name}: {outcomes[name].accuracy:.1f} in {outcomes[name].seconds:.0f} s", file=sys.stderr)
         notes.extend(outcomes[name].notes)
@@ -116,7 +125,8 @@ def report(
     rows: list[list] = []
     star = {name: {"sc": "*", "head": "†"}.get(outcome.protocol, "") for name, outcome in outcomes.items()}
     ours = [f"{outcomes[name].accuracy:.1f}{star[name]}" for name in names]
-    rows.append([f"this run, {options.split}", average(outcomes), *ours])
+    adapting = f", adapted to {' and '.join(options.adapt)}" if options.adapt else ""
+    rows.append([f"this run, {options.split}{adapting}", average(outcomes), *ours])
     rows.append(["  ± standard error", None, *(f"{standard_error(outcomes[name]):.1f}" for name in names)])
     rows.append(["  rows", None, *(outcomes[name].count for name in names)])
     rows.append(
@@ -192,6 +202,7 @@ def figures(
     line: dict = {"avg": round(sum(o.accuracy for o in outcomes.values()) / len(outcomes), 2)}
     line |= {name: round(outcome.accuracy, 2) for name, outcome in outcomes.items()}
     line |= {"split": options.split, "model": options.model, "scorer": options.scorer, "init": options.init}
+    line["adapt"] = options.adapt
     line["protocol"] = {name: outcome.protocol for name, outcome in outcomes.items()}
     line["rows"] = {name: outcome.count for name, outcome in outcomes.items()}
     line["token_overlap"] = {name: round(outcome.accuracy, 2) for name, outcome in overlap.items()}

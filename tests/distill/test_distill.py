@@ -126,6 +126,26 @@ def test_labels_of_another_question_are_not_mixed_in(texts, teacher, tmp_path):
         go(texts, tmp_path, teacher)
 
 
+def test_the_teacher_may_adapt_to_the_texts_first(texts, tmp_path):
+    class Adapting(KeywordScorer):
+        shown = ()
+
+        def adapted(self, texts, words):
+            Adapting.shown = (list(texts), set(words))
+            other = KeywordScorer()
+            other.score = lambda pairs: -KeywordScorer.score(other, pairs)
+            return other
+
+    report = go(texts, tmp_path, ZeroShotClassifier(scorer=Adapting()), adapt=True)
+    assert Adapting.shown == (texts, {tuple(LABELS)})
+    labelled = [json.loads(line) for line in (tmp_path / "labelled.jsonl").read_text().splitlines()]
+    assert all(not has_word(record["text"], record["labels"][0]) for record in labelled)
+    assert report.students[0].agreement >= 0.95
+    # what was labelled so is not gone on with otherwise
+    with pytest.raises(InputError, match="adapt"):
+        go(texts, tmp_path, ZeroShotClassifier(scorer=KeywordScorer()))
+
+
 def test_a_label_that_no_text_got_is_told_and_never_said(texts, tmp_path):
     class Two(KeywordScorer):
         def score(self, pairs):

@@ -9,6 +9,7 @@ import typer
 
 from ironwok.cli.language import t
 from ironwok.cli.options import (
+    Adapt,
     Address,
     AnyModel,
     Calibrate,
@@ -78,6 +79,7 @@ def classify(
     multi_label: MultiLabel = False,
     threshold: LabelThreshold = None,
     calibrate: Calibrate = None,
+    adapt: Adapt = None,
     separator: Separator = None,
     shortlist: Annotated[
         int | None,
@@ -117,6 +119,7 @@ def classify(
     from ironwok.cli.lines import ResultFile, check_out, read_labels, read_lines
     from ironwok.cli.scaling import Scaling
     from ironwok.errors import InputError
+    from ironwok.zero_shot.adapting import digest_of
     from ironwok.zero_shot.labels import parse_labels
     from ironwok.zero_shot.question import default_template
 
@@ -135,6 +138,9 @@ def classify(
         "label_separator": separator,
         "shortlist": shortlist,
     }
+    if adapt is not None and (multi_label or scaling.asked):
+        asked = "--multi-label" if multi_label else "--engine ray"
+        raise InputError(f"--adapt is for one label a text in one process: leave out {asked}, or --adapt")
     if scaling.asked:
         from ironwok.scale.work import ClassifyTexts
 
@@ -144,7 +150,8 @@ def classify(
         where = {"text_field": text_field, "encoding": encoding}
         scaling.run([file], work, out=out, resume=resume, overwrite=overwrite, **where)
         return
-    settings = options | {"model": model, "scorer": scorer, "dtype": dtype}
+    heap = [] if adapt is None else _heap(adapt, file, text_field, encoding)
+    settings = options | {"model": model, "scorer": scorer, "dtype": dtype, "adapt": digest_of(heap) if heap else None}
     lines = read_lines(file, text_field=text_field, encoding=encoding, on_skip=_report, on_note=_note)
     with ResultFile(out, settings=settings, resume=resume, overwrite=overwrite, dry=estimate) as results:
         rest = results.without_done(lines)
@@ -154,12 +161,44 @@ def classify(
             _say_done(results.kept, 0, out)
             return
         classifier = _load(model, scorer, batch_size=batch_size, device=device, dtype=dtype)
+        if adapt is not None:
+            classifier = _adapted(classifier, heap, options, adapt)
         if estimate:
             assert isinstance(rest, list)
             console().print(_predict(classifier, rest, options), soft_wrap=True)
             return
         written = _classify(classifier, rest, options, results, watched=out is not None)
     _say_done(results.kept, written, out)
+
+
+def _heap(adapt: Path, file: str, text_field: str | None, encoding: str | None) -> list[str]:
+    """The texts of a file that labels are to adapt to. Raises InputError where there is none."""
+    from ironwok.cli.lines import read_lines
+    from ironwok.errors import InputError
+
+    if str(adapt) == "-":
+        raise InputError("--adapt reads its texts before the first is sorted: name a file instead of -")
+    # what cannot be used of the input itself is told when it is read for good
+    on_skip = (lambda _: None) if str(adapt) == file else _report
+    lines = read_lines(str(adapt), text_field=text_field, encoding=encoding, on_skip=on_skip)
+    heap = [line.text for line in lines]
+    if not heap:
+        raise InputError(f"--adapt: {adapt} has no text to look at: name a file with some hundreds of texts")
+    return heap
+
+
+def _adapted(classifier: Any, heap: list[str], options: dict[str, Any], file: Path) -> Any:
+    from ironwok.students.loading import adapted_classifier
+
+    separator = options["label_separator"]
+    adapted = adapted_classifier(classifier, heap, labels=options["labels"], label_separator=separator)
+    _note(
+        t(
+            en=f"{len(heap)} texts of {file} were looked at to learn what the labels mean there",
+            zh=f"已先看过 {file} 里的 {len(heap)} 条文本，让标签与之相适应",
+        )
+    )
+    return adapted
 
 
 def _known_labels(model: str) -> list[str]:

@@ -134,6 +134,16 @@ def distill(
     seed: Annotated[
         int, typer.Option("--seed", help=t(en="Of the draw of --limit.", zh="--limit 抽样的随机种子。"))
     ] = 0,
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt",
+            help=t(
+                en="Judge the labels by what all of the texts say of them, before any is labelled.",
+                zh="标注之前，先让每个标签向全部文本中与它相符的靠拢。",
+            ),
+        ),
+    ] = False,
     text_field: TextField = None,
     label_field: Annotated[
         str | None,
@@ -202,6 +212,7 @@ def distill(
             scorer=scorer,
             batch_size=batch_size,
             device=device,
+            adapt=adapt,
             fresh=fresh,
             progress=sys.stderr.isatty(),
         )

@@ -86,6 +86,19 @@ Separator = Annotated[
         help=t(en="Labels such as 体育/足球 are paths of a tree.", zh="标签是多级的，如“体育/足球”，此处给分隔符。"),
     ),
 ]
+Adapt = Annotated[
+    Path | None,
+    typer.Option(
+        "--adapt",
+        metavar="FILE",
+        show_default=False,
+        help=t(
+            en="Look at some hundreds of texts first, without their labels, and judge the labels by what these texts "
+            "say of them; FILE may be the input itself.",
+            zh="先看几百条以上没有标注的同类文本，让每个标签向与它相符的文本靠拢，再归类；可以就给输入文件本身。",
+        ),
+    ),
+]
 MultiLabel = Annotated[
     bool,
     typer.Option(

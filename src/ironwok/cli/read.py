@@ -157,6 +157,20 @@ def read(
     multi_label: MultiLabel = False,
     threshold: LabelThreshold = None,
     calibrate: Calibrate = None,
+    adapt: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--adapt",
+            metavar="PATH",
+            show_default=False,
+            help=t(
+                en="Look at all passages of a file or folder first, and judge the labels by what they say of them; may "
+                "be given several times, and may be what is read.",
+                zh="先看完某个文件或文件夹的全部段落，让每个标签向与它相符的段落靠拢，再归类；"
+                "可以给多次，也可以就是要读的那些。",
+            ),
+        ),
+    ] = None,
     separator: Separator = None,
     model: AnyModel = "ironwok-small",
     scorer: Scorer = "nsp",
@@ -207,7 +221,10 @@ def read(
     scaling = Scaling(engine, address, workers, cpus_per_worker, gpus_per_worker, part_size, part_format)
     if scaling.asked:
         from ironwok.cli.read_scaled import read_scaled
+        from ironwok.errors import InputError
 
+        if adapt:
+            raise InputError("--adapt looks at all passages in one process: leave it out, or --engine ray")
         sorting = {"template": template, "multi_label": multi_label, "threshold": threshold, "calibrate": calibrate}
         read_scaled(
             [str(path) for path in paths],
@@ -248,6 +265,7 @@ def read(
                 multi_label=multi_label,
                 threshold=threshold,
                 calibrate=calibrate,
+                adapt=adapt or None,
                 model=model,
                 scorer=scorer,
                 device=device,

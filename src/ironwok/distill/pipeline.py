@@ -21,7 +21,9 @@ from ironwok.distill.report import DistillReport, RoundReport, StudentReport, Wh
 from ironwok.distill.speed import bytes_of, one_thread, texts_per_second
 from ironwok.errors import DataError, InputError, LabelError, LongTextWarning
 from ironwok.files import replace_file
+from ironwok.students.loading import adapted_classifier
 from ironwok.students.student import Student
+from ironwok.zero_shot.adapting import digest_of
 from ironwok.zero_shot.labels import LabelSet, parse_labels
 from ironwok.zero_shot.mapping import check_threshold
 from ironwok.zero_shot.pairs import EmbeddingScorer, check_texts
@@ -59,6 +61,7 @@ def distill(
     dtype: str | None = None,
     max_tokens: int | None = None,
     classifier: Any = None,
+    adapt: bool = False,
     fresh: bool = False,
     progress: bool = False,
     on_begin: Callable[[], None] = lambda: None,
@@ -80,6 +83,8 @@ def distill(
     says of them, if that makes it agree with the teacher more often (the second round); rounds: 1 for never.
     model, scorer, batch_size, device, dtype: of the teacher, as in `ZeroShotClassifier`; classifier: one that is
     loaded already, of which ``model`` is the name.
+    adapt: let the teacher's labels adapt to all of the texts first, see `ZeroShotClassifier.adapted`; with more texts
+    everything is then labelled anew.
     fresh: label everything anew, also what an earlier run in this folder labelled.
     on_begin: told when all that was asked for is in order and the labelling begins.
 
@@ -119,6 +124,9 @@ def distill(
     folder = Path(out)
     teacher = classifier or _load(model, scorer, batch_size, device, dtype)
     settings = _settings(label_set, templates, calibrate, model, scorer, dtype, max_tokens)
+    settings["adapt"] = digest_of(listed) if adapt else None
+    if adapt:
+        teacher = adapted_classifier(teacher, listed, labels=label_set)
     options = {"labels": label_set, "template": templates, "calibrate": calibrate, "max_tokens": max_tokens}
     asked, others = (list(range(len(listed))), []) if limit is None else drawn(listed, limit, seed)
     rest = [listed[number] for number in others]

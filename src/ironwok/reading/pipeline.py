@@ -47,6 +47,7 @@ def read(
     multi_label: bool = False,
     threshold: float | None = None,
     calibrate: bool | None = None,
+    adapt: Iterable[str | os.PathLike[str]] | str | os.PathLike[str] | None = None,
     model: str = "ironwok-small",
     scorer: str = "nsp",
     device: str | None = None,
@@ -71,6 +72,8 @@ def read(
 
     paths: files and folders of .txt .md .html .pdf .docx .csv .jsonl and their relatives.
     labels, label_separator … batch_size, classifier: see `LabelReader`; None: no labels.
+    adapt: files and folders, ``paths`` themselves or others of the kind, whose passages labels adapt to first; what is
+    found then depends on them, too, and a run with other passages there is another run.
     schema, event_model, tolerance, extractor: see `EventReader`; without schema, model and extractor: no events.
     ask, answer_model, answerer: questions about all documents together, see `AnswerReader`; ``ask`` None: no answers.
     At least one of these kinds of results is asked for.
@@ -90,6 +93,9 @@ def read(
     if language not in LANGUAGES:
         raise InputError(f"language {language!r} is not one of {', '.join(LANGUAGES)}")
     readers: list[PassageReader] = []
+    options = SourceOptions(max_chars=max_chars, text_field=text_field, title_field=title_field, encoding=encoding)
+    if adapt is not None and labels is None:
+        raise InputError("it is labels that adapt to texts: name some, or leave adapt out")
     if labels is not None:
         readers.append(
             LabelReader(
@@ -105,6 +111,7 @@ def read(
                 dtype=dtype,
                 batch_size=batch_size,
                 classifier=classifier,
+                adapt=() if adapt is None else _passages(_named(adapt), options, Path(out)),
             )
         )
     if schema is not None or event_model is not None or extractor is not None:
@@ -133,9 +140,7 @@ def read(
         raise InputError(
             "nothing is asked for: give labels, a schema of events (such as schema='finance'), or a question"
         )
-    options = SourceOptions(max_chars=max_chars, text_field=text_field, title_field=title_field, encoding=encoding)
-    given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    sources = tuple(os.fspath(source) for source in given)
+    sources = _named(paths)
     folder = Path(out)
     found = list_files(sources, outside=folder)
     files = list(found)
@@ -172,6 +177,21 @@ def read(
                 raise OutputError(f"{error}; {_kept(journal)}") from error
             raise
     return report
+
+
+def _named(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str]) -> tuple[str, ...]:
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    return tuple(os.fspath(path) for path in given)
+
+
+def _passages(sources: Sequence[str], options: SourceOptions, folder: Path) -> list[str]:
+    """Texts of all passages of files. Raises NoDocumentsError where there is none."""
+    files = list_files(sources, outside=folder)
+    items = (item for path, skip in files.items() if skip is None for item in open_file(path, options))
+    found = [span.text for item in items if isinstance(item, CutDocument) for span in item.passages]
+    if not found:
+        raise NoDocumentsError(f"{', '.join(sources)}: has no passage that labels could adapt to")
+    return found
 
 
 @dataclass(slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ironwok.errors import CheckpointError
+from ironwok.errors import CheckpointError, InputError
 from ironwok.students.files import DESCRIPTION, read_description
 
 if TYPE_CHECKING:
@@ -84,3 +85,17 @@ def load_classifier(
     from ironwok.zero_shot import ZeroShotClassifier
 
     return ZeroShotClassifier(model, scorer=scorer, batch_size=batch_size, device=device, dtype=dtype)
+
+
+def adapted_classifier(
+    classifier: Any, texts: Iterable[str], *, labels: Any, label_separator: str | None = None
+) -> ZeroShotClassifier:
+    """`ZeroShotClassifier.adapted` of what `load_classifier` gave. Raises InputError for a student, too."""
+    from ironwok.zero_shot import ZeroShotClassifier
+
+    if not isinstance(classifier, ZeroShotClassifier):
+        raise InputError(
+            "labels adapt to texts where a model reads them as words; a distilled or trained model has learnt its own: "
+            "leave --adapt out, or name another --model"
+        )
+    return classifier.adapted(texts, labels=labels, label_separator=label_separator)

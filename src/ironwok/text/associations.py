@@ -11,7 +11,7 @@ table, ``ironwok.training.association_learning`` makes it better; reading one ne
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -159,14 +159,24 @@ class Associations:
         return found
 
     def affinities(
-        self, tokenize: Tokenize, texts: Sequence[Told], others: Sequence[Told], first: np.ndarray, second: np.ndarray
+        self,
+        tokenize: Tokenize,
+        texts: Sequence[Told],
+        others: Sequence[Told],
+        first: np.ndarray,
+        second: np.ndarray,
+        *,
+        drawn: Mapping[str, np.ndarray] | None = None,
     ) -> np.ndarray:
         """Cosines of texts[first] and others[second], float64; NaN where one of them tells nothing.
 
-        texts, others: a pair of strings is what stands before and behind a blank (`vector_around`). first, second:
-        numbers, int [N] each.
+        texts, others: as for `read`. first, second: numbers, int [N] each. drawn: float32 [D] that stands in the place
+        of the vector of one of ``others``; a product then is no cosine.
         """
-        texts_ND, others_ND = self._read(tokenize, texts), self._read(tokenize, others)
+        texts_ND, others_ND = self.read(tokenize, texts), self.read(tokenize, others)
+        for number, other in enumerate(others if drawn else ()):
+            if isinstance(other, str) and drawn and other in drawn:
+                others_ND[number] = drawn[other]
         found = np.empty(len(first), dtype=np.float64)
         for start in range(0, len(first), 4096):
             part = slice(start, start + 4096)
@@ -174,7 +184,8 @@ class Associations:
         told_N, others_told_N = np.any(texts_ND, axis=1), np.any(others_ND, axis=1)
         return np.where(np.take(told_N, first) & np.take(others_told_N, second), found, np.nan)
 
-    def _read(self, tokenize: Tokenize, texts: Sequence[Told]) -> np.ndarray:
+    def read(self, tokenize: Tokenize, texts: Sequence[Told]) -> np.ndarray:
+        """Vectors of texts as of `vectors_of`; a pair of strings is what stands before and behind a blank."""
         found = np.zeros((len(texts), self.vectors.shape[1]), dtype=np.float32)
         for start in range(0, len(texts), _CHUNK):
             part = [(text,) if isinstance(text, str) else text for text in texts[start : start + _CHUNK]]

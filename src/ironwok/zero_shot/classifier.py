@@ -10,12 +10,21 @@ from typing import Any
 from ironwok.errors import InputError, LongTextWarning
 from ironwok.progress import progress_bar
 from ironwok.results import Classification
+from ironwok.zero_shot.adapting import adapted
 from ironwok.zero_shot.answering import against_candidates, against_samples, chunks_of
 from ironwok.zero_shot.cost import CostEstimate, estimate
 from ironwok.zero_shot.encoder_scorer import EncoderScorer
 from ironwok.zero_shot.mapping import WindowReduction
 from ironwok.zero_shot.pairs import Position, Scorer, check_texts
-from ironwok.zero_shot.question import Protocol, Question, check_protocol, make_question, make_reader, make_shortlist
+from ironwok.zero_shot.question import (
+    Protocol,
+    Question,
+    check_one_set_each,
+    check_protocol,
+    make_question,
+    make_reader,
+    make_shortlist,
+)
 from ironwok.zero_shot.reader import Overflow, Reader
 from ironwok.zero_shot.registry import DEFAULT_MODEL, ScorerOptions, load_scorer
 from ironwok.zero_shot.selfcheck import OnSelfCheck
@@ -165,10 +174,7 @@ class ZeroShotClassifier:
         """
         listed = check_texts(texts)
         question = make_question(labels, label_separator, multi_label, threshold, windows, beam)
-        if question.per_text is not None and len(question.per_text) != len(listed):
-            raise InputError(
-                f"there are {len(listed)} texts but labels for {len(question.per_text)}: give one set a text"
-            )
+        check_one_set_each(question, len(listed))
         reader = make_reader(self.scorer, question, template, calibrate, position, overflow, max_tokens)
         check_protocol(protocol, prior, question, shortlist)
         cut = make_shortlist(self.scorer, question, shortlist, shortlist_by)
@@ -218,6 +224,26 @@ class ZeroShotClassifier:
             raise InputError("texts is one string: give a list or another iterable of strings")
         total = len(texts) if isinstance(texts, Sized) else None
         return self._stream(iter(texts), question, reader, cut, total, progress)
+
+    def adapted(self, texts: Iterable[str], *, labels: Any, label_separator: str | None = None) -> ZeroShotClassifier:
+        """A classifier that has looked at unlabelled texts of the kind that is to be sorted into these labels.
+
+        texts: some hundreds or thousands, those to be classified or others of their kind; of more than 50,000 an even
+        choice is read. No label of any is needed. labels, label_separator: as for ``classify``, flat; the classifier
+        that comes back answers with them as this one would, but judges them by what the texts say of them (see
+        `ironwok.zero_shot.adapting`). With other labels it is this one.
+
+        A text's answer then depends on ``texts`` beside the text: say so with figures. Meant for one label a text; the
+        scores of ``multi_label`` and what ``calibrate`` takes away were not measured with it.
+        Raises InputError for a scorer without a table of words that keep company, and for a tree of labels.
+        """
+        listed = check_texts(texts)
+        question = make_question(labels, label_separator, True, None, "best", None)
+        check_one_set_each(question, len(listed))
+        if not all(label_set.is_flat for label_set in question.all_sets()):
+            raise InputError("labels adapt to texts where they are a flat list: leave out the tree, or do not adapt")
+        words = [question.label_set(number).words for number in range(len(listed))]
+        return ZeroShotClassifier(scorer=adapted(self.scorer, listed, words))
 
     def estimate_cost(
         self,

@@ -6,15 +6,18 @@ read little knows few words, counting a corpus costs minutes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ironwok.errors import MissingHeadError
-from ironwok.text.associations import Associations, Tokenize
+from ironwok.text.associations import Associations, Tokenize, Told
+from ironwok.zero_shot.adapting import NOTHING_DRAWN, draw_words
 from ironwok.zero_shot.encoder_scorer import PairScorer
 from ironwok.zero_shot.encoding import Progress, unique
 from ironwok.zero_shot.pairs import Pair
@@ -25,18 +28,50 @@ if TYPE_CHECKING:
 _UNFITTED = 10.0  # of the size that fitted tables have
 
 
-class _Relating:
-    """Where a head for relations of two sentences is loaded when it is first asked for; most questions need none."""
+class _Knowing(ABC):
+    """What a table of words that keep company adds to a scorer."""
 
+    associations: Associations | None = None
+    # vectors that labels have instead of their own; see `ironwok.zero_shot.adapting`
+    drawn: Mapping[str, np.ndarray] = NOTHING_DRAWN
+    # where a head for relations of two sentences is loaded when it is first asked for; most questions need none
     load_relations: Callable[[], Relations | None] = staticmethod(lambda: None)
+
+    @abstractmethod
+    def _ids(self, texts: Sequence[str]) -> Sequence[Sequence[int]]:
+        """Token ids by the tokenizer that the table was counted with."""
 
     @cached_property
     def relations(self) -> Relations | None:
         """What judges how two sentences stand to each other, where the model brings it."""
         return self.load_relations()
 
+    def adapted(self, texts: Sequence[Told], words: Sequence[Sequence[str]]) -> Self | None:
+        if self.associations is None:
+            return None
+        other = copy(self)
+        other.drawn = {**self.drawn, **draw_words(self.associations, self._ids, texts, words)}
+        return other
 
-class NSPScorer(PairScorer, _Relating):
+    def nearness(self, texts: Sequence[str], words: Sequence[str]) -> np.ndarray | None:
+        if self.associations is None:
+            return None
+        first, second = np.divmod(np.arange(len(texts) * len(words)), max(len(words), 1))
+        found = self.associations.affinities(self._ids, texts, words, first, second, drawn=self.drawn)
+        return np.nan_to_num(found).reshape(len(texts), len(words))
+
+    def telling(self, words: Sequence[str]) -> np.ndarray | None:
+        return None if self.associations is None else self.associations.telling(self._ids(words))
+
+    def _beside(self, table: Associations, pairs: Sequence[Pair]) -> np.ndarray:
+        """How near the marked part of each prompt lies to what is told beside it, as log-odds, float64 [P]."""
+        texts, text_of = unique([pair.text if pair.told is None else pair.told for pair in pairs])
+        labels, label_of = unique([pair.prompt.label for pair in pairs])
+        found = table.affinities(self._ids, texts, labels, text_of, label_of, drawn=self.drawn)
+        return np.nan_to_num((found - table.offset) * table.weight)
+
+
+class NSPScorer(PairScorer, _Knowing):
     """Log-odds that the second sentence follows the first.
 
     model: any ``AutoModelForNextSentencePrediction`` whose class 0 is IsNext, or a model for pre-training that gives
@@ -45,19 +80,14 @@ class NSPScorer(PairScorer, _Relating):
     weighted as the table says; None adds nothing.
     """
 
-    associations: Associations | None = None
-
     def score(self, pairs: Sequence[Pair], *, progress: Progress | None = None) -> np.ndarray:
         scores = super().score(pairs, progress=progress)
         if self.associations is None:
             return scores
-        return self.associations.head * scores + _beside(self.associations, self.encoder.ids, pairs)
+        return self.associations.head * scores + self._beside(self.associations, pairs)
 
-    def nearness(self, texts: Sequence[str], words: Sequence[str]) -> np.ndarray | None:
-        return None if self.associations is None else _nearness(self.associations, self.encoder.ids, texts, words)
-
-    def telling(self, words: Sequence[str]) -> np.ndarray | None:
-        return None if self.associations is None else self.associations.telling(self.encoder.ids(words))
+    def _ids(self, texts: Sequence[str]) -> Sequence[Sequence[int]]:
+        return self.encoder.ids(texts)
 
     def _logits(self, outputs: Any) -> Any:
         """[B, 2] of either kind of model."""
@@ -73,7 +103,7 @@ class NSPScorer(PairScorer, _Relating):
         return logits
 
 
-class AssociationScorer(_Relating):
+class AssociationScorer(_Knowing):
     """The table alone, no encoder: some thousand pairs a second, for a first look at many texts.
 
     tokenize: token ids of texts, by the tokenizer that the table was counted with. A table that nobody has fitted
@@ -83,28 +113,12 @@ class AssociationScorer(_Relating):
     def __init__(self, associations: Associations, tokenize: Tokenize) -> None:
         if not associations.weight:
             associations = replace(associations, weight=_UNFITTED)
-        self.associations, self.tokenize = associations, tokenize
+        self.associations: Associations = associations
+        self.tokenize = tokenize
 
     def score(self, pairs: Sequence[Pair]) -> np.ndarray:
         """What `NSPScorer` adds to its log-odds, float64 [P]; 0 where a text or a label has no word that is known."""
-        return _beside(self.associations, self.tokenize, pairs)
+        return self._beside(self.associations, pairs)
 
-    def nearness(self, texts: Sequence[str], words: Sequence[str]) -> np.ndarray:
-        return _nearness(self.associations, self.tokenize, texts, words)
-
-    def telling(self, words: Sequence[str]) -> np.ndarray:
-        return self.associations.telling(self.tokenize(words))
-
-
-def _beside(associations: Associations, tokenize: Tokenize, pairs: Sequence[Pair]) -> np.ndarray:
-    """How near the marked part of each prompt lies to what is told beside it, as log-odds, float64 [P]."""
-    texts, text_of = unique([pair.text if pair.told is None else pair.told for pair in pairs])
-    labels, label_of = unique([pair.prompt.label for pair in pairs])
-    found = associations.affinities(tokenize, texts, labels, text_of, label_of)
-    return np.nan_to_num((found - associations.offset) * associations.weight)
-
-
-def _nearness(associations: Associations, tokenize: Tokenize, texts: Sequence[str], words: Sequence[str]) -> np.ndarray:
-    first, second = np.divmod(np.arange(len(texts) * len(words)), max(len(words), 1))
-    found = associations.affinities(tokenize, texts, words, first, second)
-    return np.nan_to_num(found).reshape(len(texts), len(words))
+    def _ids(self, texts: Sequence[str]) -> Sequence[Sequence[int]]:
+        return self.tokenize(texts)

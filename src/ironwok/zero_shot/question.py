@@ -78,6 +78,11 @@ def _parse_own(labels: Any, number: int, separator: str | None, at_least: int) -
         raise LabelError(f"labels of text {number}: {error}") from None
 
 
+def check_one_set_each(question: Question, texts: int) -> None:
+    if question.per_text is not None and len(question.per_text) != texts:
+        raise InputError(f"there are {texts} texts but labels for {len(question.per_text)}: give one set a text")
+
+
 def check_protocol(protocol: str, prior: Sequence[float] | None, question: Question, shortlist: int | None) -> None:
     if protocol not in get_args(Protocol):
         raise InputError(f"protocol is {protocol!r}; it is 'cc' (candidates-contrast) or 'sc' (samples-contrast)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ironwok.zero_shot.tasks.cloze import Cloze, fill_blanks
+from ironwok.zero_shot.tasks.cloze import Cloze, adapted_to_blanks, fill_blanks
 from ironwok.zero_shot.tasks.coreference import Reference, choose_antecedent, judge_references
 from ironwok.zero_shot.tasks.entities import Entity, link_entities, type_entities
 from ironwok.zero_shot.tasks.keywords import judge_keywords, rank_keywords
@@ -16,6 +16,7 @@ __all__ = [
     "PairClassification",
     "Ranking",
     "Reference",
+    "adapted_to_blanks",
     "choose_antecedent",
     "classify_pairs",
     "fill_blanks",

@@ -8,6 +8,8 @@ from typing import Literal, get_args
 
 from ironwok.errors import InputError
 from ironwok.results import Span
+from ironwok.text.associations import Told
+from ironwok.zero_shot.adapting import adapted
 from ironwok.zero_shot.pairs import Pair, Position, Prompt, Scorer, check_position, check_text
 from ironwok.zero_shot.pet import PETScorer
 from ironwok.zero_shot.tasks.ranking import (
@@ -76,6 +78,22 @@ def fill_blanks(
     ]
 
 
+def adapted_to_blanks(scorer: Scorer, items: Sequence[Cloze], *, context_chars: int = 200) -> Scorer:
+    """A scorer for `fill_blanks` that has looked at blanks among whose candidates are those that are to be judged.
+
+    items: the blanks themselves, or others; what fills them need not be known. It helps where candidates come again in
+    many texts, as idioms or product names do: see `ironwok.zero_shot.adapting`. context_chars: as for `fill_blanks`.
+    Raises InputError for a scorer without a table of words that keep company.
+    """
+    around = [_told(item, context_around(item.text, item.place, most=context_chars)) for item in items]
+    return adapted(scorer, around, [item.candidates for item in items])
+
+
+def _told(item: Cloze, wide: Span) -> Told:
+    """What stands before the blank and behind it, within ``wide``."""
+    return item.text[wide.start : item.place.start], item.text[item.place.end : wide.end]
+
+
 def _pair(item: Cloze, name: str, context: Context, position: Position, clause_chars: int, context_chars: int) -> Pair:
     wide = context_around(item.text, item.place, most=context_chars)
     if context == "around":
@@ -84,5 +102,4 @@ def _pair(item: Cloze, name: str, context: Context, position: Position, clause_c
     prompt: Prompt = filled(item.text, clause, item.place, name)
     rest = item.text[wide.start : clause.start] + item.text[clause.end : wide.end]
     # a clause that is all there is stands beside itself, with nothing in the blank
-    told = (item.text[wide.start : item.place.start], item.text[item.place.end : wide.end])
-    return Pair(rest if rest.strip() else prompt.before + prompt.after, prompt, position, told)
+    return Pair(rest if rest.strip() else prompt.before + prompt.after, prompt, position, _told(item, wide))

@@ -1,0 +1,237 @@
+"""Labels drawn to unlabelled texts: the vectors, the scorers, the classifier, blanks, and the command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ironwok.cli import language, main
+from ironwok.errors import InputError
+from ironwok.text.associations import Associations
+from ironwok.zero_shot import NSPScorer, ZeroShotClassifier, load_scorer
+from ironwok.zero_shot.adapting import adapted, digest_of, draw_labels, draw_words
+from ironwok.zero_shot.nsp import AssociationScorer
+from ironwok.zero_shot.tasks import Cloze, adapted_to_blanks, fill_blanks
+
+WEATHER = [
+    "天空飘着小雨，气温降了五度",
+    "暴雨从清晨下到傍晚，河水上涨",
+    "台风登陆，沿海大风大雨",
+    "明天多云转晴，最高气温三十度",
+]
+MONEY = [
+    "央行下调利率，债券价格上涨",
+    "公司三季度净利润同比增长两成",
+    "投资者抛售股票，指数下跌",
+    "银行贷款余额突破十万亿元",
+]
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def heap(seed=0, each=60):
+    """Texts of two kinds around (1, 0, 0) and (0.5, 0.87, 0): [N, 3], and which kind each is."""
+    generator = np.random.default_rng(seed)
+    centres = np.array([[1, 0, 0], [0.5, 0.87, 0]])
+    kinds = np.arange(2 * each) % 2
+    return unit(centres[kinds] + 0.15 * generator.normal(size=(2 * each, 3))).astype(np.float32), kinds
+
+
+def one_group(texts, labels):
+    return [(np.arange(len(texts)), np.arange(len(labels)))]
+
+
+def test_labels_that_stand_off_are_drawn_to_their_texts():
+    texts, kinds = heap()
+    angles = np.radians([-25, 30])  # the texts stand at 0 and 60 degrees
+    labels = np.stack([np.cos(angles), np.sin(angles), np.zeros(2)], axis=1).astype(np.float32)
+    before = ((texts @ labels.T).argmax(axis=1) == kinds).mean()
+    drawn = draw_labels(texts, labels, one_group(texts, labels))
+    after = ((texts @ drawn.T).argmax(axis=1) == kinds).mean()
+    assert before < 0.85
+    assert after > 0.94
+    # half of a label is what it was
+    centres = 2 * drawn - labels
+    assert np.linalg.norm(centres, axis=1) == pytest.approx(1, abs=1e-5)
+    assert np.array_equal(drawn, draw_labels(texts, labels, one_group(texts, labels)))
+
+
+def test_one_round_by_hand(monkeypatch):
+    monkeypatch.setattr("ironwok.zero_shot.adapting._ROUNDS", 1)
+    texts = np.array([[1, 0], [0, 1]], dtype=np.float32)
+    labels = np.array([[1, 0], [0.6, 0.8]], dtype=np.float32)
+    share = 1 / (1 + np.exp(20 * (0.6 - 1)))  # of the first text that falls to the first label
+    other = 1 / (1 + np.exp(20 * (0.8 - 0)))
+    found = np.array([share, other])
+    learnt = found.sum() / (found.sum() + 2)
+    centre = found / np.linalg.norm(found) * learnt + labels[0] * (1 - learnt)
+    expected = 0.5 * labels[0] + 0.5 * centre / np.linalg.norm(centre)
+    assert draw_labels(texts, labels, one_group(texts, labels))[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_label_that_no_text_asks_for_stays_where_it_is():
+    texts, _ = heap()
+    labels = np.eye(3, dtype=np.float32)
+    drawn = draw_labels(texts, labels, [(np.arange(len(texts)), np.array([0, 1]))])
+    assert drawn[2] == pytest.approx(labels[2])
+    assert not np.allclose(drawn[:2], labels[:2], atol=1e-3)
+    assert draw_labels(texts[:0], labels, []) == pytest.approx(labels)
+
+
+@pytest.fixture(scope="module")
+def bundled() -> AssociationScorer:
+    scorer = load_scorer("associations")
+    assert isinstance(scorer, AssociationScorer)
+    return scorer
+
+
+def test_words_without_a_vector_and_texts_without_a_word_take_no_part(bundled):
+    table: Associations = bundled.associations
+    drawn = draw_words(table, bundled.tokenize, [*WEATHER, "……"], [("天气", "。", "天气")] * 5)
+    assert not drawn["。"].any()
+    # alone among its like a label is not drawn to everything
+    assert drawn["天气"] == pytest.approx(table.read(bundled.tokenize, ["天气"])[0])
+
+
+def test_more_texts_than_are_read_are_an_even_choice(bundled, monkeypatch):
+    monkeypatch.setattr("ironwok.zero_shot.adapting.MOST_TEXTS", 4)
+    table, words = bundled.associations, ("天气", "经济")
+    mixed = [text for pair in zip(WEATHER, MONEY, strict=True) for text in pair]
+    few = draw_words(table, bundled.tokenize, mixed, [words] * 8)
+    assert few["天气"] == pytest.approx(draw_words(table, bundled.tokenize, mixed[::2], [words] * 4)["天气"])
+
+
+@pytest.fixture
+def classifier(bundled):
+    return ZeroShotClassifier(scorer=bundled)
+
+
+def test_the_classifier_that_looked_at_texts_is_another_one_and_surer(classifier):
+    labels = {"weather": "天气", "money": "经济"}
+    texts, truth = WEATHER + MONEY, ["weather"] * 4 + ["money"] * 4
+    plain = classifier.classify(texts, labels=labels)
+    looked = classifier.adapted(texts, labels=labels)
+    found = looked.classify(texts, labels=labels)
+    assert [result.label for result in found] == truth
+
+    def belief(results):
+        return np.mean([dict(zip(r.labels, r.scores, strict=True))[t] for r, t in zip(results, truth, strict=True)])
+
+    assert belief(found) > belief(plain)
+    assert classifier.classify(texts, labels=labels) == plain
+    # other labels are judged as before
+    assert looked.classify(texts, labels=["体育", "科技"]) == classifier.classify(texts, labels=["体育", "科技"])
+    # a text's answer does not hang on the others of its call
+    assert looked.classify(texts[:1], labels=labels)[0].scores == pytest.approx(found[0].scores)
+
+
+def test_each_text_may_have_labels_of_its_own(classifier):
+    sets = [["天气", "经济"]] * 4 + [["体育", "经济"]] * 4
+    looked = classifier.adapted(WEATHER + MONEY, labels=sets)
+    assert set(looked.scorer.drawn) == {"天气", "经济", "体育"}
+    assert looked.classify(MONEY, labels=sets[4:])[0].label == "经济"
+    with pytest.raises(InputError, match="2 texts but labels for 8"):
+        classifier.adapted(WEATHER[:2], labels=sets)
+
+
+def test_what_cannot_adapt_says_so(classifier, nsp_scorer, pet_scorer):
+    for scorer in (nsp_scorer, pet_scorer):
+        with pytest.raises(InputError, match="has no table of words"):
+            ZeroShotClassifier(scorer=scorer).adapted(WEATHER, labels=["天气", "经济"])
+    with pytest.raises(InputError, match="flat list"):
+        classifier.adapted(WEATHER, labels={"新闻": ["天气", "经济"], "体育": None})
+    with pytest.raises(InputError, match="text 0 is empty"):
+        classifier.adapted(["", *WEATHER], labels=["天气", "经济"])
+
+
+def test_beside_the_head_the_drawn_labels_count_in_the_same_way(bundled):
+    scorer = load_scorer("nsp")
+    assert isinstance(scorer, NSPScorer)
+    words = [("天气", "经济")] * 8
+    both, alone = (adapted(one, WEATHER + MONEY, words) for one in (scorer, bundled))
+    texts, labels = WEATHER[:2], ["天气", "经济"]
+    near = both.nearness(texts, labels)
+    assert near == pytest.approx(alone.nearness(texts, labels))
+    assert not np.allclose(near, scorer.nearness(texts, labels), atol=1e-3)
+    assert both.encoder is scorer.encoder
+    assert not scorer.drawn
+
+
+def test_candidates_of_blanks_adapt_too(bundled):
+    blanks = [Cloze(f"{text}，真是____", ("风雨交加", "财源广进")) for text in WEATHER + MONEY]
+    looked = adapted_to_blanks(bundled, blanks)
+    assert set(looked.drawn) == {"风雨交加", "财源广进"}
+    found = [ranking.best.name for ranking in fill_blanks(looked, blanks)]
+    assert found == ["风雨交加"] * 4 + ["财源广进"] * 4
+    before, after = (fill_blanks(one, blanks[:1])[0].best.score for one in (bundled, looked))
+    assert before != after
+    unknown = replace(blanks[0], candidates=("。", "，"))
+    assert fill_blanks(adapted_to_blanks(bundled, [unknown]), [unknown])[0].best.score == 0.5
+
+
+def test_a_digest_tells_texts_and_their_order_apart():
+    assert digest_of(["ab", "c"]) != digest_of(["a", "bc"]) != digest_of(["bc", "a"])
+    assert digest_of(["\ud800"]) == digest_of(["\ud800"])
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    monkeypatch.setattr(language, "_current", "en")
+    monkeypatch.setenv("LC_ALL", "C")
+
+    def go(*arguments):
+        code = main(["classify", *map(str, arguments), "--labels", "天气,经济", "--scorer", "associations"])
+        captured = capsys.readouterr()
+        return code, captured.out, " ".join(captured.err.split())
+
+    return go
+
+
+@pytest.fixture
+def file(tmp_path):
+    file = tmp_path / "texts.txt"
+    file.write_text("\n".join(WEATHER + MONEY), encoding="utf-8")
+    return file
+
+
+def test_the_command_looks_at_a_file_first(run, file, classifier):
+    code, out, err = run(file, "--adapt", file)
+    assert code == 0
+    assert "8 texts of" in err
+    found = [json.loads(line) for line in out.splitlines()]
+    looked = classifier.adapted(WEATHER + MONEY, labels=["天气", "经济"])
+    for record, result in zip(found, looked.classify(WEATHER + MONEY, labels=["天气", "经济"]), strict=True):
+        assert record["label"] == result.label
+        assert record["scores"] == pytest.approx(list(result.scores))
+
+
+def test_results_that_adapted_are_not_mixed_with_others(run, file, tmp_path):
+    out, other = tmp_path / "out.jsonl", tmp_path / "other.txt"
+    other.write_text("\n".join(MONEY), encoding="utf-8")
+    assert run(file, "--adapt", file, "--out", out)[0] == 0
+    assert run(file, "--adapt", file, "--out", out, "--resume")[0] == 0
+    for asked in (("--adapt", other), ()):
+        code, _, err = run(file, *asked, "--out", out, "--resume")
+        assert code != 0
+        assert "adapt" in err
+
+
+def test_what_the_command_cannot_do(run, file, tmp_path):
+    empty = tmp_path / "empty.txt"
+    empty.write_text("\n", encoding="utf-8")
+    for asked, said in (
+        (("--adapt", empty), "has no text to look at"),
+        (("--adapt", "-"), "name a file instead of -"),
+        (("--adapt", file, "--multi-label"), "leave out --multi-label"),
+        (("--adapt", file, "--engine", "ray", "--out", tmp_path / "parts"), "leave out --engine ray"),
+        (("--adapt", tmp_path / "none.txt"), "does not exist"),
+    ):
+        code, out, err = run(file, *asked)
+        assert code != 0
+        assert not out
+        assert said in err
