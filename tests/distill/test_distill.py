@@ -130,7 +130,7 @@ def test_the_teacher_may_adapt_to_the_texts_first(texts, tmp_path):
     class Adapting(KeywordScorer):
         shown = ()
 
-        def adapted(self, texts, words):
+        def adapted(self, texts, words, *, one_fits=False):
             Adapting.shown = (list(texts), set(words))
             other = KeywordScorer()
             other.score = lambda pairs: -KeywordScorer.score(other, pairs)

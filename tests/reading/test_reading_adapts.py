@@ -22,7 +22,7 @@ class Adapting:
         self.shown: list[tuple] = []
         self.has_looked = False
 
-    def adapted(self, texts, words):
+    def adapted(self, texts, words, *, one_fits=False):
         self.shown.append((list(texts), list(words)))
         other = copy(self)
         other.has_looked = True

@@ -61,17 +61,28 @@ def test_labels_that_stand_off_are_drawn_to_their_texts():
     assert np.array_equal(drawn, draw_labels(texts, labels, one_group(texts, labels)))
 
 
-def test_one_round_by_hand(monkeypatch):
+@pytest.mark.parametrize(("one_fits", "none", "rest"), [(False, 0.3, 1), (True, 0, 0)])
+def test_one_round_by_hand(monkeypatch, one_fits, none, rest):
     monkeypatch.setattr("ironwok.zero_shot.adapting._ROUNDS", 1)
     texts = np.array([[1, 0], [0, 1]], dtype=np.float32)
     labels = np.array([[1, 0], [0.6, 0.8]], dtype=np.float32)
-    share = 1 / (1 + np.exp(20 * (0.6 - 1)))  # of the first text that falls to the first label
-    other = 1 / (1 + np.exp(20 * (0.8 - 0)))
-    found = np.array([share, other])
+    weights = np.exp(20 * (np.array([[1, 0.6], [0, 0.8]]) - none))
+    found = (weights / (rest + weights.sum(axis=1, keepdims=True)))[:, 0]  # of each text, to the first label
     learnt = found.sum() / (found.sum() + 2)
     centre = found / np.linalg.norm(found) * learnt + labels[0] * (1 - learnt)
     expected = 0.5 * labels[0] + 0.5 * centre / np.linalg.norm(centre)
-    assert draw_labels(texts, labels, one_group(texts, labels))[0] == pytest.approx(expected, abs=1e-5)
+    found = draw_labels(texts, labels, one_group(texts, labels), one_fits=one_fits)
+    assert found[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_fits_no_label_draws_none():
+    texts, _ = heap()
+    strange = np.tile(np.array([[0, 0.05, 1]], dtype=np.float32), (100, 1))
+    labels = np.array([[1, 0, 0], [0.17, 0.98, 0]], dtype=np.float32)
+    together = np.concatenate([texts, unit(strange)])
+    drawn, fitting = (draw_labels(one, labels, one_group(one, labels)) for one in (together, texts))
+    assert drawn == pytest.approx(fitting, abs=0.1)
+    assert draw_labels(together, labels, one_group(together, labels), one_fits=True)[1, 2] > 0.25
 
 
 def test_a_label_that_no_text_asks_for_stays_where_it_is():

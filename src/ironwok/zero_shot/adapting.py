@@ -22,9 +22,12 @@ from ironwok.errors import InputError
 from ironwok.text.associations import Associations, Tokenize, Told
 from ironwok.zero_shot.pairs import Scorer
 
-# All four were chosen on six sets that are not FewCLUE's, and hardly matter: concentrations of 16 to 40, a prior of 1
-# to 16 texts, 3 to 10 rounds and shares of 0.4 to 0.7 are within a point of one another there (docs/log.md).
+# All were chosen on six sets that are not FewCLUE's, and hardly matter: concentrations of 16 to 40, nearness to none of
+# 0 to 0.3, a prior of 1 to 16 texts, 3 to 10 rounds and shares of 0.4 to 0.7 are within a point of one another there
+# (docs/log.md).
 _CONCENTRATION = 20.0
+# of a label that is none of those asked for: what fits none, such as texts in another language, must not draw any
+_NONE = 0.3
 _PRIOR = 2.0  # texts that a label's own words count for
 _ROUNDS = 6
 _SHARE = 0.5  # of what a label has learnt from texts in what it is compared by
@@ -36,17 +39,20 @@ _CHUNK = 8192
 class AdaptingScorer(Scorer, Protocol):
     """A scorer that may have a table in which labels can be drawn to texts."""
 
-    def adapted(self, texts: Sequence[Told], words: Sequence[Sequence[str]]) -> Scorer | None:
+    def adapted(
+        self, texts: Sequence[Told], words: Sequence[Sequence[str]], *, one_fits: bool = False
+    ) -> Scorer | None:
         """A copy that knows how ``words`` stand to ``texts``; None without a table. This one stays as it is.
 
-        words: those that each text is to choose from, one sequence a text.
+        words: those that each text is to choose from, one sequence a text. one_fits: whether one of them is right for
+        every text, as one candidate is for a blank.
         """
         ...
 
 
-def adapted(scorer: Scorer, texts: Sequence[Told], words: Sequence[Sequence[str]]) -> Scorer:
+def adapted(scorer: Scorer, texts: Sequence[Told], words: Sequence[Sequence[str]], *, one_fits: bool = False) -> Scorer:
     """As `AdaptingScorer.adapted`. Raises InputError for a scorer that has no table."""
-    found = scorer.adapted(texts, words) if isinstance(scorer, AdaptingScorer) else None
+    found = scorer.adapted(texts, words, one_fits=one_fits) if isinstance(scorer, AdaptingScorer) else None
     if found is None:
         raise InputError(
             f"{type(scorer).__name__} has no table of words that keep company, by which labels adapt to texts: take "
@@ -64,12 +70,17 @@ def digest_of(texts: Sequence[str]) -> str:
 
 
 def draw_words(
-    table: Associations, tokenize: Tokenize, texts: Sequence[Told], words: Sequence[Sequence[str]]
+    table: Associations,
+    tokenize: Tokenize,
+    texts: Sequence[Told],
+    words: Sequence[Sequence[str]],
+    *,
+    one_fits: bool = False,
 ) -> dict[str, np.ndarray]:
     """What to compare texts with in place of each word's own vector, float32 [D].
 
-    texts: of more than 50,000 an even choice is read. words: as for `AdaptingScorer.adapted`. A word that the table
-    knows nothing of stays so.
+    texts: of more than 50,000 an even choice is read. words, one_fits: as for `AdaptingScorer.adapted`. A word that the
+    table knows nothing of stays so.
     """
     step = max(1, -(-len(texts) // MOST_TEXTS))
     texts, words = texts[::step], words[::step]
@@ -87,21 +98,26 @@ def draw_words(
         chosen = chosen[told_C[chosen]]
         if len(chosen) > 1:  # one alone would be drawn to everything
             groups += [(np.array(members[at : at + _CHUNK]), chosen) for at in range(0, len(members), _CHUNK)]
-    return dict(zip(names, draw_labels(texts_ND, labels_CD, groups), strict=True))
+    return dict(zip(names, draw_labels(texts_ND, labels_CD, groups, one_fits=one_fits), strict=True))
 
 
 def draw_labels(
-    texts_ND: np.ndarray, labels_CD: np.ndarray, groups: Sequence[tuple[np.ndarray, np.ndarray]]
+    texts_ND: np.ndarray,
+    labels_CD: np.ndarray,
+    groups: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    one_fits: bool = False,
 ) -> np.ndarray:
     """Labels' vectors moved to the texts', float32 [C, D]; deterministic.
 
     texts_ND, labels_CD: of length 1. groups: (numbers of texts [G], numbers of the labels that they choose from [K]).
+    one_fits: as for `AdaptingScorer.adapted`.
     """
     drawn_CD = labels_CD
     for _ in range(_ROUNDS):
         sums_CD, counts_C = np.zeros_like(labels_CD), np.zeros(len(labels_CD), dtype=np.float32)
         for rows, own in groups:
-            shares_GK = _shares(_CONCENTRATION * texts_ND[rows] @ drawn_CD[own].T)
+            shares_GK = _shares(texts_ND[rows] @ drawn_CD[own].T, one_fits)
             sums_CD[own] += shares_GK.T @ texts_ND[rows]
             counts_C[own] += shares_GK.sum(axis=0)
         learnt_C1 = (counts_C / (counts_C + _PRIOR))[:, None]
@@ -110,9 +126,10 @@ def draw_labels(
     return drawn_CD
 
 
-def _shares(scores_GK: np.ndarray) -> np.ndarray:
-    grown = np.exp(scores_GK - scores_GK.max(axis=1, keepdims=True))
-    return grown / grown.sum(axis=1, keepdims=True)
+def _shares(near_GK: np.ndarray, one_fits: bool) -> np.ndarray:
+    """What of each text falls to each label; unless one of them fits for sure, the rest falls to none."""
+    grown_GK = np.exp(_CONCENTRATION * (near_GK - _NONE))
+    return grown_GK / ((not one_fits) + grown_GK.sum(axis=1, keepdims=True))
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

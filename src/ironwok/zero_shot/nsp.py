@@ -46,11 +46,12 @@ class _Knowing(ABC):
         """What judges how two sentences stand to each other, where the model brings it."""
         return self.load_relations()
 
-    def adapted(self, texts: Sequence[Told], words: Sequence[Sequence[str]]) -> Self | None:
+    def adapted(self, texts: Sequence[Told], words: Sequence[Sequence[str]], *, one_fits: bool = False) -> Self | None:
         if self.associations is None:
             return None
         other = copy(self)
-        other.drawn = {**self.drawn, **draw_words(self.associations, self._ids, texts, words)}
+        drawn = draw_words(self.associations, self._ids, texts, words, one_fits=one_fits)
+        other.drawn = {**self.drawn, **drawn}
         return other
 
     def nearness(self, texts: Sequence[str], words: Sequence[str]) -> np.ndarray | None:

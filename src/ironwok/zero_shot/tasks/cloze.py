@@ -86,7 +86,7 @@ def adapted_to_blanks(scorer: Scorer, items: Sequence[Cloze], *, context_chars: 
     Raises InputError for a scorer without a table of words that keep company.
     """
     around = [_told(item, context_around(item.text, item.place, most=context_chars)) for item in items]
-    return adapted(scorer, around, [item.candidates for item in items])
+    return adapted(scorer, around, [item.candidates for item in items], one_fits=True)
 
 
 def _told(item: Cloze, wide: Span) -> Told:
