@@ -22,12 +22,12 @@ from ironwok.errors import InputError
 from ironwok.text.associations import Associations, Tokenize, Told
 from ironwok.zero_shot.pairs import Scorer
 
-# All were chosen on six sets that are not FewCLUE's, and hardly matter: concentrations of 16 to 40, nearness to none of
-# 0 to 0.3, a prior of 1 to 16 texts, 3 to 10 rounds and shares of 0.4 to 0.7 are within a point of one another there
-# (docs/log.md).
+# All were chosen on six sets that are not FewCLUE's, and hardly matter: concentrations of 16 to 40, a prior of 1 to 16
+# texts, 3 to 10 rounds and shares of 0.4 to 0.7 are within a point of one another there (docs/log.md).
 _CONCENTRATION = 20.0
-# of a label that is none of those asked for: what fits none, such as texts in another language, must not draw any
-_NONE = 0.3
+# Cosine to the likeliest label's own words below which a text moves none: texts in another language, say, are alike and
+# many, and would draw some label to themselves.
+_NEAR = 0.1
 _PRIOR = 2.0  # texts that a label's own words count for
 _ROUNDS = 6
 _SHARE = 0.5  # of what a label has learnt from texts in what it is compared by
@@ -113,11 +113,14 @@ def draw_labels(
     texts_ND, labels_CD: of length 1. groups: (numbers of texts [G], numbers of the labels that they choose from [K]).
     one_fits: as for `AdaptingScorer.adapted`.
     """
+    if not one_fits:
+        near = [(texts_ND[rows] @ labels_CD[own].T).max(axis=1, initial=-1) for rows, own in groups]
+        groups = [(rows[best >= _NEAR], own) for (rows, own), best in zip(groups, near, strict=True)]
     drawn_CD = labels_CD
     for _ in range(_ROUNDS):
         sums_CD, counts_C = np.zeros_like(labels_CD), np.zeros(len(labels_CD), dtype=np.float32)
         for rows, own in groups:
-            shares_GK = _shares(texts_ND[rows] @ drawn_CD[own].T, one_fits)
+            shares_GK = _shares(texts_ND[rows] @ drawn_CD[own].T)
             sums_CD[own] += shares_GK.T @ texts_ND[rows]
             counts_C[own] += shares_GK.sum(axis=0)
         learnt_C1 = (counts_C / (counts_C + _PRIOR))[:, None]
@@ -126,10 +129,9 @@ def draw_labels(
     return drawn_CD
 
 
-def _shares(near_GK: np.ndarray, one_fits: bool) -> np.ndarray:
-    """What of each text falls to each label; unless one of them fits for sure, the rest falls to none."""
-    grown_GK = np.exp(_CONCENTRATION * (near_GK - _NONE))
-    return grown_GK / ((not one_fits) + grown_GK.sum(axis=1, keepdims=True))
+def _shares(near_GK: np.ndarray) -> np.ndarray:
+    grown_GK = np.exp(_CONCENTRATION * (near_GK - near_GK.max(axis=1, keepdims=True)))
+    return grown_GK / grown_GK.sum(axis=1, keepdims=True)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
