@@ -215,8 +215,11 @@ def _heap(task: Task, settings: dict, scorer: Scorer, options: Options) -> list[
     """Rows, read without their labels, that a scorer with a table adapts to; none where nothing was asked."""
     if options.adapt is None or getattr(scorer, "associations", None) is None:
         return []
-    files = [options.adapt / task.name / (split + end) for split in options.adapt_to for end in (".jsonl", ".jsonl.xz")]
-    rows = [row for file in files if file.is_file() for row in _rows(file)]
+    named = [options.adapt / task.name / (split + end) for split in options.adapt_to for end in (".jsonl", ".jsonl.xz")]
+    files = [file for file in named if file.is_file()]
+    if not files:
+        raise DataError(f"{options.adapt / task.name} has none of {', '.join(options.adapt_to)} (.jsonl, .jsonl.xz)")
+    rows = [row for file in files for row in _rows(file)]
     return [row for row in rows if row[settings["text"]].strip()]
 
 

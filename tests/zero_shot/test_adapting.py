@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import lzma
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ironwok.cli import language, main
-from ironwok.errors import InputError
+from ironwok.errors import DataError, InputError
 from ironwok.text.associations import Associations
 from ironwok.zero_shot import NSPScorer, ZeroShotClassifier, load_scorer
 from ironwok.zero_shot.adapting import adapted, digest_of, draw_labels, draw_words
@@ -246,3 +248,59 @@ def test_what_the_command_cannot_do(run, file, tmp_path):
         assert code != 0
         assert not out
         assert said in err
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+
+def packed(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with lzma.open(path, "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def test_the_benchmark_of_fewclue_reads_texts_and_no_labels(bundled, benchmarks, tmp_path):
+    import _fewclue
+
+    rows = [{"sentence": text, "label_desc": "news_finance"} for text in MONEY]
+    rows += [{"sentence": "主队获胜，晋级决赛", "label_desc": "news_sports"}]
+    packed(tmp_path / "tnews" / "dev.jsonl.xz", rows)
+    packed(tmp_path / "tnews" / "unlabeled.jsonl.xz", [{"sentence": text} for text in (*MONEY, *WEATHER, " ")])
+    task = _fewclue.load_task(tmp_path, "tnews", "dev")
+    asked = _fewclue.Options(adapt=tmp_path, adapt_to=("unlabeled",))
+    assert _fewclue.evaluate(task, bundled, asked).accuracy == 100
+    with pytest.raises(DataError, match="has none of other"):
+        _fewclue.evaluate(task, bundled, _fewclue.Options(adapt=tmp_path, adapt_to=("other",)))
+    blank = [
+        {"content": f"{text}，真是#idiom#", "candidates": ["风雨交加", "财源广进"], "answer": 0} for text in WEATHER
+    ]
+    packed(tmp_path / "chid" / "dev.jsonl.xz", blank)
+    packed(tmp_path / "chid" / "unlabeled.jsonl.xz", [*blank, blank[0] | {"content": "没有空"}])
+    found = _fewclue.evaluate(_fewclue.load_task(tmp_path, "chid", "dev"), bundled, asked)
+    assert found.accuracy == 100
+
+
+def test_the_benchmark_counts_texts_that_are_not_judged(bundled, benchmarks, tmp_path, monkeypatch, capsys):
+    import adapting
+
+    name, label = "smp2019_nlu.jsonl.xz", "domain"
+    rows = [
+        {"text": f"{text}{n}", label: kind}
+        for n in range(40)
+        for kind, text in (("weather", "下雨吗"), ("bus", "公交车"))
+    ]
+    packed(
+        tmp_path / "labelled" / "single" / name,
+        [*rows, {"text": "不算", label: "nothing"}, {"text": " ", label: "bus"}],
+    )
+    monkeypatch.setattr(adapting, "WORDS", {"smp2019-words": name})
+    monkeypatch.setattr(adapting, "FROM_RECIPE", ())
+    monkeypatch.setattr("sys.argv", ["adapting.py", "--data", str(tmp_path), "--judged", "40", "--draws", "2"])
+    assert adapting.main() == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])["sets"]["smp2019"]
+    assert (found["labels"], found["judged"], found["all others"][0]) == (29, 40, 40)
+    assert set(found) >= {"as they are", "30", "themselves", "KMeans"}
+    assert "100" not in found
+    assert found["as they are"] == found["all others"][1] == 100
