@@ -193,7 +193,7 @@ def _classification(task: Task, settings: dict, scorer: Scorer, protocol: str, o
         raise DataError(f"{task.name}: none of the labels {', '.join(task.classes)} has words in fewclue.toml")
     names = {name: words.get(name, name) for name in task.classes}
     classifier = ZeroShotClassifier(scorer=scorer)
-    if heap := _heap(task, settings, scorer, options):
+    if heap := _heap(task, settings, options):
         classifier = classifier.adapted([row[settings["text"]] for row in heap], labels=names)
     shortlist = options.shortlist if protocol == "cc" and (options.shortlist or 0) < len(task.classes) else None
     results = classifier.classify(
@@ -211,9 +211,9 @@ def _classification(task: Task, settings: dict, scorer: Scorer, protocol: str, o
     return [result.labels[0] for result in results]
 
 
-def _heap(task: Task, settings: dict, scorer: Scorer, options: Options) -> list[dict[str, Any]]:
-    """Rows, read without their labels, that a scorer with a table adapts to; none where nothing was asked."""
-    if options.adapt is None or getattr(scorer, "associations", None) is None:
+def _heap(task: Task, settings: dict, options: Options) -> list[dict[str, Any]]:
+    """Rows, read without their labels, that labels adapt to; none where nothing was asked."""
+    if options.adapt is None:
         return []
     named = [options.adapt / task.name / (split + end) for split in options.adapt_to for end in (".jsonl", ".jsonl.xz")]
     files = [file for file in named if file.is_file()]
@@ -282,9 +282,7 @@ def _keywords(task: Task, settings: dict, scorer: Scorer, protocol: str, options
 def _cloze(task: Task, settings: dict, scorer: Scorer, protocol: str, options: Options, progress: bool):
     del protocol, progress
     items = _blanks(task.rows, settings)
-    heap = [
-        row for row in _heap(task, settings, scorer, options) if row[settings["text"]].count(settings["blank"]) == 1
-    ]
+    heap = [row for row in _heap(task, settings, options) if row[settings["text"]].count(settings["blank"]) == 1]
     if heap:
         scorer = adapted_to_blanks(scorer, _blanks(heap, settings))
     rankings = fill_blanks(scorer, items, position=options.position or settings["position"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from copy import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ironwok.cli import main
 from ironwok.errors import ConfigError, InputError, NoDocumentsError
-from ironwok.reading import read
+from ironwok.reading import Skipped, read
 from ironwok.zero_shot import ZeroShotClassifier
 
 LABELS = ["茶", "棋", "雪"]
@@ -86,14 +87,29 @@ def test_what_cannot_adapt_is_refused_before_anything_is_written(run, folder, tm
     (tmp_path / "blank" / "a.txt").write_text("\n", encoding="utf-8")
     for change, error, said in (
         ({"adapt": folder, "multi_label": True}, InputError, "leave multi_label out"),
-        ({"adapt": folder, "labels": None, "ask": "谁在下棋？"}, InputError, "labels that adapt"),
+        ({"adapt": folder, "labels": None, "ask": "谁在下棋？"}, InputError, "name some, or leave adapt out"),
         ({"adapt": tmp_path / "blank"}, NoDocumentsError, "no passage that labels could adapt to"),
     ):
         with pytest.raises(error, match=said):
             run(**change)
         assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_a_table_is_told_when_it_is_loaded(run, folder):
     with pytest.raises(InputError, match="PETScorer has no table of words"):
         run(adapt=folder, classifier=None, scorer="pet")
+
+
+def test_what_labels_cannot_adapt_to_is_told_once(folder, tmp_path, scorer):
+    def skipped(paths, adapt):
+        seen = []
+        asked = {"labels": LABELS, "out": tmp_path / str(len(list(tmp_path.iterdir())))}
+        read(paths, **asked, adapt=adapt, classifier=ZeroShotClassifier(scorer=scorer), on_event=seen.append)
+        return [Path(one.skip.document).name for one in seen if isinstance(one, Skipped)]
+
+    assert skipped(folder, folder) == ["c_snow.jsonl", "d_picture.txt"]
+    assert skipped(folder / "b_chess.txt", folder) == ["c_snow.jsonl", "d_picture.txt"]
+    assert skipped(folder / "b_chess.txt", folder / "b_chess.txt") == []
 
 
 def test_the_command_line(folder, tmp_path, capsys, monkeypatch):
@@ -103,4 +119,4 @@ def test_the_command_line(folder, tmp_path, capsys, monkeypatch):
     assert main(asked) == 0
     assert "b_chess" in capsys.readouterr().out
     assert main([*asked, "--engine", "ray"]) != 0
-    assert "leave it out, or --engine ray" in " ".join(capsys.readouterr().err.split())
+    assert "leave --engine ray out" in " ".join(capsys.readouterr().err.split())

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from ironwok.cli import language, main
-from ironwok.errors import DataError, InputError
+from ironwok.errors import DataError, InputError, LabelError
 from ironwok.text.associations import Associations
 from ironwok.zero_shot import NSPScorer, ZeroShotClassifier, load_scorer
-from ironwok.zero_shot.adapting import adapted, digest_of, draw_labels, draw_words
+from ironwok.zero_shot.adapting import adapted, draw_labels, draw_words, named_heap
 from ironwok.zero_shot.nsp import AssociationScorer
 from ironwok.zero_shot.tasks import Cloze, adapted_to_blanks, fill_blanks
 
@@ -137,8 +137,13 @@ def test_the_classifier_that_looked_at_texts_is_another_one_and_surer(classifier
 
     assert belief(found) > belief(plain)
     assert classifier.classify(texts, labels=labels) == plain
-    # other labels are judged as before
-    assert looked.classify(texts, labels=["体育", "科技"]) == classifier.classify(texts, labels=["体育", "科技"])
+    # other labels are judged as before, also where some are the same
+    for others in (["体育", "科技"], ["天气", "体育"], ["天气", "经济", "体育"]):
+        assert looked.classify(texts, labels=others) == classifier.classify(texts, labels=others)
+    backwards = looked.classify(texts, labels={"money": "经济", "weather": "天气"})
+    assert [result.scores for result in backwards] == [pytest.approx(result.scores) for result in found]
+    again = looked.adapted(texts, labels=["天气", "体育"])
+    assert again.classify(texts, labels=labels) == plain
     # a text's answer does not hang on the others of its call
     assert looked.classify(texts[:1], labels=labels)[0].scores == pytest.approx(found[0].scores)
 
@@ -146,8 +151,9 @@ def test_the_classifier_that_looked_at_texts_is_another_one_and_surer(classifier
 def test_each_text_may_have_labels_of_its_own(classifier):
     sets = [["天气", "经济"]] * 4 + [["体育", "经济"]] * 4
     looked = classifier.adapted(WEATHER + MONEY, labels=sets)
-    assert set(looked.scorer.drawn) == {"天气", "经济", "体育"}
-    assert looked.classify(MONEY, labels=sets[4:])[0].label == "经济"
+    found = looked.classify(WEATHER + MONEY, labels=sets)
+    assert [result.label for result in found] == ["天气"] * 4 + ["经济"] * 4
+    assert found != classifier.classify(WEATHER + MONEY, labels=sets)
     with pytest.raises(InputError, match="2 texts but labels for 8"):
         classifier.adapted(WEATHER[:2], labels=sets)
 
@@ -160,6 +166,13 @@ def test_what_cannot_adapt_says_so(classifier, nsp_scorer, pet_scorer):
         classifier.adapted(WEATHER, labels={"新闻": ["天气", "经济"], "体育": None})
     with pytest.raises(InputError, match="text 0 is empty"):
         classifier.adapted(["", *WEATHER], labels=["天气", "经济"])
+    with pytest.raises(InputError, match="no texts that labels could adapt to"):
+        classifier.adapted([], labels=["天气", "经济"])
+    with pytest.raises(LabelError, match="one label"):
+        classifier.adapted(WEATHER, labels=["天气"])
+    looked = classifier.adapted(WEATHER + MONEY, labels=["天气", "经济"])
+    with pytest.raises(InputError, match="leave multi_label out"):
+        looked.classify(WEATHER, labels=["天气", "经济"], multi_label=True)
 
 
 def test_beside_the_head_the_drawn_labels_count_in_the_same_way(bundled):
@@ -187,9 +200,10 @@ def test_candidates_of_blanks_adapt_too(bundled):
     assert fill_blanks(adapted_to_blanks(bundled, [unknown]), [unknown])[0].best.score == 0.5
 
 
-def test_a_digest_tells_texts_and_their_order_apart():
-    assert digest_of(["ab", "c"]) != digest_of(["a", "bc"]) != digest_of(["bc", "a"])
-    assert digest_of(["\ud800"]) == digest_of(["\ud800"])
+def test_a_heap_is_named_by_its_texts_and_their_order():
+    names = {named_heap(texts) for texts in (["ab", "c"], ["a", "bc"], ["bc", "a"], ["\ud800", "c"], ["\ud801", "c"])}
+    assert len(names) == 5
+    assert all(name.startswith("2 texts, ") for name in names)
 
 
 @pytest.fixture
@@ -215,7 +229,8 @@ def file(tmp_path):
 def test_the_command_looks_at_a_file_first(run, file, classifier):
     code, out, err = run(file, "--adapt", file)
     assert code == 0
-    assert "8 texts of" in err
+    assert "labels adapted to the texts of" in err
+    assert "(8); some hundreds are needed" in err
     found = [json.loads(line) for line in out.splitlines()]
     looked = classifier.adapted(WEATHER + MONEY, labels=["天气", "经济"])
     for record, result in zip(found, looked.classify(WEATHER + MONEY, labels=["天气", "经济"]), strict=True):
@@ -234,14 +249,37 @@ def test_results_that_adapted_are_not_mixed_with_others(run, file, tmp_path):
         assert "adapt" in err
 
 
+def test_neither_texts_are_written_over(run, file, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("\n".join(MONEY), encoding="utf-8")
+    code, _, err = run(file, "--adapt", other, "--out", other, "--overwrite")
+    assert code != 0
+    assert "which --adapt reads" in err
+    assert other.read_text(encoding="utf-8").splitlines() == MONEY
+
+
+def test_a_field_is_named_for_the_file_that_has_fields(run, file, tmp_path):
+    records = tmp_path / "records.jsonl"
+    records.write_text("".join(json.dumps({"body": text}) + "\n" for text in WEATHER + MONEY), encoding="utf-8")
+    plain = run(file, "--adapt", file)[1]
+    code, out, _ = run(file, "--adapt", records, "--text-field", "body")
+    assert (code, out) == (0, plain)
+    code, out, _ = run(records, "--adapt", file, "--text-field", "body")
+    assert code == 0
+    assert [json.loads(line)["scores"] for line in out.splitlines()] == [
+        json.loads(line)["scores"] for line in plain.splitlines()
+    ]
+    assert run(file, "--adapt", file, "--text-field", "body")[0] != 0
+
+
 def test_what_the_command_cannot_do(run, file, tmp_path):
     empty = tmp_path / "empty.txt"
     empty.write_text("\n", encoding="utf-8")
     for asked, said in (
         (("--adapt", empty), "has no text to look at"),
         (("--adapt", "-"), "name a file instead of -"),
-        (("--adapt", file, "--multi-label"), "leave out --multi-label"),
-        (("--adapt", file, "--engine", "ray", "--out", tmp_path / "parts"), "leave out --engine ray"),
+        (("--adapt", file, "--multi-label"), "leave --multi-label out"),
+        (("--adapt", file, "--engine", "ray", "--out", tmp_path / "parts"), "leave --engine ray out"),
         (("--adapt", tmp_path / "none.txt"), "does not exist"),
     ):
         code, out, err = run(file, *asked)
@@ -271,6 +309,8 @@ def test_the_benchmark_of_fewclue_reads_texts_and_no_labels(bundled, benchmarks,
     task = _fewclue.load_task(tmp_path, "tnews", "dev")
     asked = _fewclue.Options(adapt=tmp_path, adapt_to=("unlabeled",))
     assert _fewclue.evaluate(task, bundled, asked).accuracy == 100
+    with pytest.raises(InputError, match="has no table of words"):
+        _fewclue.evaluate(task, _fewclue.TokenOverlap(), asked)
     with pytest.raises(DataError, match="has none of other"):
         _fewclue.evaluate(task, bundled, _fewclue.Options(adapt=tmp_path, adapt_to=("other",)))
     blank = [

@@ -116,15 +116,15 @@ def classify(
     part_format: PartFormat = None,
 ) -> None:
     from ironwok.cli.console import out as console
-    from ironwok.cli.lines import ResultFile, check_out, read_labels, read_lines
+    from ironwok.cli.lines import ResultFile, check_out, has_fields, read_labels, read_lines
     from ironwok.cli.scaling import Scaling
     from ironwok.errors import InputError
-    from ironwok.zero_shot.adapting import digest_of
+    from ironwok.zero_shot.adapting import named_heap
     from ironwok.zero_shot.labels import parse_labels
     from ironwok.zero_shot.question import default_template
 
     scaling = Scaling(engine, address, workers, cpus_per_worker, gpus_per_worker, part_size, part_format)
-    check_out(out, file, resume=resume)
+    check_out(out, file, resume=resume, adapt=adapt)
     if estimate and file == "-":
         raise InputError("--estimate needs all texts beforehand: name a file instead of -")
     chosen = _known_labels(model) if labels is None else read_labels(labels, separator=separator)
@@ -140,7 +140,7 @@ def classify(
     }
     if adapt is not None and (multi_label or scaling.asked):
         asked = "--multi-label" if multi_label else "--engine ray"
-        raise InputError(f"--adapt is for one label a text in one process: leave out {asked}, or --adapt")
+        raise InputError(f"--adapt is for one label a text in one process: leave {asked} out, or --adapt")
     if scaling.asked:
         from ironwok.scale.work import ClassifyTexts
 
@@ -150,8 +150,12 @@ def classify(
         where = {"text_field": text_field, "encoding": encoding}
         scaling.run([file], work, out=out, resume=resume, overwrite=overwrite, **where)
         return
-    heap = [] if adapt is None else _heap(adapt, file, text_field, encoding)
-    settings = options | {"model": model, "scorer": scorer, "dtype": dtype, "adapt": digest_of(heap) if heap else None}
+    heap = []
+    if adapt is not None:
+        heap = _heap(adapt, file, text_field, encoding)
+        # the one name may be of the other file's field
+        text_field = text_field if has_fields(file) or not has_fields(adapt) else None
+    settings = options | {"model": model, "scorer": scorer, "dtype": dtype, "adapt": named_heap(heap) if heap else None}
     lines = read_lines(file, text_field=text_field, encoding=encoding, on_skip=_report, on_note=_note)
     with ResultFile(out, settings=settings, resume=resume, overwrite=overwrite, dry=estimate) as results:
         rest = results.without_done(lines)
@@ -173,14 +177,15 @@ def classify(
 
 def _heap(adapt: Path, file: str, text_field: str | None, encoding: str | None) -> list[str]:
     """The texts of a file that labels are to adapt to. Raises InputError where there is none."""
-    from ironwok.cli.lines import read_lines
+    from ironwok.cli.lines import has_fields, read_lines
     from ironwok.errors import InputError
 
     if str(adapt) == "-":
         raise InputError("--adapt reads its texts before the first is sorted: name a file instead of -")
     # what cannot be used of the input itself is told when it is read for good
     on_skip = (lambda _: None) if str(adapt) == file else _report
-    lines = read_lines(str(adapt), text_field=text_field, encoding=encoding, on_skip=on_skip)
+    fields = text_field if has_fields(adapt) else None
+    lines = read_lines(str(adapt), text_field=fields, encoding=encoding, on_skip=on_skip)
     heap = [line.text for line in lines]
     if not heap:
         raise InputError(f"--adapt: {adapt} has no text to look at: name a file with some hundreds of texts")
@@ -192,10 +197,13 @@ def _adapted(classifier: Any, heap: list[str], options: dict[str, Any], file: Pa
 
     separator = options["label_separator"]
     adapted = adapted_classifier(classifier, heap, labels=options["labels"], label_separator=separator)
+    few_en, few_zh = (
+        ("; some hundreds are needed to gain by it", "；要有几百条才有用") if len(heap) < _FEW else ("", "")
+    )
     _note(
         t(
-            en=f"{len(heap)} texts of {file} were looked at to learn what the labels mean there",
-            zh=f"已先看过 {file} 里的 {len(heap)} 条文本，让标签与之相适应",
+            en=f"labels adapted to the texts of {file} ({len(heap)}){few_en}",
+            zh=f"标签已适应 {file} 里的文本（{len(heap)} 条）{few_zh}",
         )
     )
     return adapted
@@ -238,6 +246,9 @@ def _predict(classifier: Any, lines: list[Line], options: dict[str, Any]) -> str
     cost = classifier.estimate_cost([line.text for line in lines], **{name: options[name] for name in names})
     return cost.describe()
 
+
+# Texts below which labels gain next to nothing by adapting to them.
+_FEW = 100
 
 # Readings from which a run is long enough for a word about its cost beforehand.
 _LONG_RUN = 5000

@@ -140,7 +140,7 @@ def distill(
             "--adapt",
             help=t(
                 en="Judge the labels by what all of the texts say of them, before any is labelled.",
-                zh="标注之前，先让每个标签向全部文本中与它相符的靠拢。",
+                zh="标注之前，先让每个标签向全部文本中与它相符的文本靠拢。",
             ),
         ),
     ] = False,

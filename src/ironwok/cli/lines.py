@@ -97,10 +97,10 @@ def read_lines(
 
         return StandardInput(encoding=encoding, on_skip=on_skip, on_note=note)
     path = Path(file)
-    suffix = path.with_suffix("").suffix if path.suffix.lower() in (".gz", ".bz2", ".xz", ".zst") else path.suffix
-    if suffix.lower() in _RECORDS:
+    suffix = _suffix(path)
+    if suffix in _RECORDS:
         return _records(path, text_field, encoding, on_skip, note)
-    if suffix.lower() in _DOCUMENTS or path.is_dir():
+    if suffix in _DOCUMENTS or path.is_dir():
         kind = "a folder" if path.is_dir() else f"a {suffix} document"
         raise UnsupportedFormatError(
             f"{path} is {kind}; this takes lines or records (.txt, .jsonl, .csv): use `ironwok read` for documents"
@@ -108,6 +108,16 @@ def read_lines(
     if text_field is not None:
         raise InputError(f"--text-field is for .jsonl and .csv files; {path} is read line by line")
     return _lines(path, encoding, on_skip, note)
+
+
+def has_fields(file: str | Path) -> bool:
+    """Whether a file holds records with fields, not lines."""
+    return _suffix(Path(file)) in _RECORDS
+
+
+def _suffix(path: Path) -> str:
+    packed = path.suffix.lower() in (".gz", ".bz2", ".xz", ".zst")
+    return (path.with_suffix("") if packed else path).suffix.lower()
 
 
 def said_of(place: str, line: int, replaced: int) -> str:
@@ -220,12 +230,17 @@ def with_answers(
         yield texts.ahead.popleft(), result
 
 
-def check_out(out: Path | None, file: str | Path, *, resume: bool = False) -> None:
-    """Raises InputError where there is no file to go on with, OutputError where results would replace their texts."""
+def check_out(out: Path | None, file: str | Path, *, resume: bool = False, adapt: Path | None = None) -> None:
+    """Raises InputError where there is no file to go on with, OutputError where results would replace their texts.
+
+    adapt: texts that are read beside those of ``file``.
+    """
     if resume and out is None:
         raise InputError("--resume goes on with a file: name it with --out")
     if out is not None and str(file) != "-" and out.exists() and Path(file).exists() and out.samefile(file):
         raise OutputError(f"--out is {out}, which is the input: name another file")
+    if out is not None and adapt is not None and out.exists() and adapt.exists() and out.samefile(adapt):
+        raise OutputError(f"--out is {out}, which --adapt reads: name another file")
 
 
 class ResultFile:

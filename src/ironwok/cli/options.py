@@ -95,7 +95,7 @@ Adapt = Annotated[
         help=t(
             en="Look at some hundreds of texts first, without their labels, and judge the labels by what these texts "
             "say of them; FILE may be the input itself.",
-            zh="先看几百条以上没有标注的同类文本，让每个标签向与它相符的文本靠拢，再归类；可以就给输入文件本身。",
+            zh="先看几百条以上未标注的同类文本，让每个标签向与它相符的文本靠拢，再归类；可以就给输入文件本身。",
         ),
     ),
 ]

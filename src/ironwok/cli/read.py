@@ -165,9 +165,9 @@ def read(
             show_default=False,
             help=t(
                 en="Look at all passages of a file or folder first, and judge the labels by what they say of them; may "
-                "be given several times, and may be what is read.",
+                "be given several times, and may be what is read. Where it changes, everything is read anew (--fresh).",
                 zh="先看完某个文件或文件夹的全部段落，让每个标签向与它相符的段落靠拢，再归类；"
-                "可以给多次，也可以就是要读的那些。",
+                "可以给多次，也可以就是要读的那些。其中的文件一有变动，就要用 --fresh 从头读起。",
             ),
         ),
     ] = None,
@@ -224,7 +224,7 @@ def read(
         from ironwok.errors import InputError
 
         if adapt:
-            raise InputError("--adapt looks at all passages in one process: leave it out, or --engine ray")
+            raise InputError("--adapt looks at all passages in one process: leave --engine ray out, or --adapt")
         sorting = {"template": template, "multi_label": multi_label, "threshold": threshold, "calibrate": calibrate}
         read_scaled(
             [str(path) for path in paths],

@@ -23,7 +23,7 @@ from ironwok.errors import DataError, InputError, LabelError, LongTextWarning
 from ironwok.files import replace_file
 from ironwok.students.loading import adapted_classifier
 from ironwok.students.student import Student
-from ironwok.zero_shot.adapting import digest_of
+from ironwok.zero_shot.adapting import named_heap
 from ironwok.zero_shot.labels import LabelSet, parse_labels
 from ironwok.zero_shot.mapping import check_threshold
 from ironwok.zero_shot.pairs import EmbeddingScorer, check_texts
@@ -124,7 +124,7 @@ def distill(
     folder = Path(out)
     teacher = classifier or _load(model, scorer, batch_size, device, dtype)
     settings = _settings(label_set, templates, calibrate, model, scorer, dtype, max_tokens)
-    settings["adapt"] = digest_of(listed) if adapt else None
+    settings["adapt"] = named_heap(listed) if adapt else None
     if adapt:
         teacher = adapted_classifier(teacher, listed, labels=label_set)
     options = {"labels": label_set, "template": templates, "calibrate": calibrate, "max_tokens": max_tokens}

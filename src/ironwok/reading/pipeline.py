@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,9 +93,9 @@ def read(
     if language not in LANGUAGES:
         raise InputError(f"language {language!r} is not one of {', '.join(LANGUAGES)}")
     readers: list[PassageReader] = []
-    options = SourceOptions(max_chars=max_chars, text_field=text_field, title_field=title_field, encoding=encoding)
-    if adapt is not None and labels is None:
-        raise InputError("it is labels that adapt to texts: name some, or leave adapt out")
+    if adapt is not None and (labels is None or multi_label):
+        way_out = "name some" if labels is None else "leave multi_label out"
+        raise InputError(f"it is labels that adapt to texts, where each text has one: {way_out}, or leave adapt out")
     if labels is not None:
         readers.append(
             LabelReader(
@@ -111,7 +111,6 @@ def read(
                 dtype=dtype,
                 batch_size=batch_size,
                 classifier=classifier,
-                adapt=() if adapt is None else _passages(_named(adapt), options, Path(out)),
             )
         )
     if schema is not None or event_model is not None or extractor is not None:
@@ -140,10 +139,14 @@ def read(
         raise InputError(
             "nothing is asked for: give labels, a schema of events (such as schema='finance'), or a question"
         )
+    options = SourceOptions(max_chars=max_chars, text_field=text_field, title_field=title_field, encoding=encoding)
     sources = _named(paths)
     folder = Path(out)
     found = list_files(sources, outside=folder)
     files = list(found)
+    if adapt is not None and isinstance(readers[0], LabelReader):
+        # what cannot be read of the files of this run is told when their turn comes
+        readers[0].adapt_to(_passages(_named(adapt), options, folder, told=found, notify=on_event or _nobody))
     started = _now()
     about = {"version": __version__, "started": started, "directory": os.getcwd(), "sources": list(sources)}
     settings = options.settings()
@@ -184,11 +187,20 @@ def _named(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str]) -> 
     return tuple(os.fspath(path) for path in given)
 
 
-def _passages(sources: Sequence[str], options: SourceOptions, folder: Path) -> list[str]:
-    """Texts of all passages of files. Raises NoDocumentsError where there is none."""
-    files = list_files(sources, outside=folder)
-    items = (item for path, skip in files.items() if skip is None for item in open_file(path, options))
-    found = [span.text for item in items if isinstance(item, CutDocument) for span in item.passages]
+def _passages(
+    sources: Sequence[str], options: SourceOptions, folder: Path, *, told: Container[str], notify: Observer
+) -> list[str]:
+    """Texts of all passages of files. Raises NoDocumentsError where there is none.
+
+    told: files of which nobody wants to hear here what cannot be read of them.
+    """
+    found: list[str] = []
+    for path, skip in list_files(sources, outside=folder).items():
+        for item in open_file(path, options) if skip is None else (skip,):
+            if isinstance(item, CutDocument):
+                found += [span.text for span in item.passages]
+            elif path not in told:
+                notify(Skipped(item))
     if not found:
         raise NoDocumentsError(f"{', '.join(sources)}: has no passage that labels could adapt to")
     return found

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ironwok.errors import InputError, LongTextWarning
 from ironwok.reading.aggregate import SCORE_DIGITS, document_classification
 from ironwok.results import Classification, DocumentResult, PassageResult, Report
-from ironwok.zero_shot.adapting import digest_of
+from ironwok.zero_shot.adapting import named_heap
 from ironwok.zero_shot.labels import parse_labels
 from ironwok.zero_shot.mapping import check_threshold
 from ironwok.zero_shot.pairs import fill
@@ -79,7 +79,6 @@ class LabelReader:
     first passage comes.
     A ``model`` that is the folder of a student (`ironwok.students`) answers in its place.
     classifier: one that is loaded already; ``model`` then only names it.
-    adapt: texts that the labels adapt to first, see `ZeroShotClassifier.adapted`; none for labels as they are.
     """
 
     kind = "labels"
@@ -99,11 +98,7 @@ class LabelReader:
         dtype: str | None = None,
         batch_size: int = 64,
         classifier: ZeroShotClassifier | None = None,
-        adapt: Sequence[str] = (),
     ) -> None:
-        if adapt and multi_label:
-            raise InputError("labels adapt to texts where each text has one: leave multi_label out, or adapt")
-        self.adapt = tuple(adapt)
         self.label_set = parse_labels(labels, separator=label_separator, at_least=1 if multi_label else 2)
         chosen = default_template(self.label_set.names) if template is None else template
         self.templates = (chosen,) if isinstance(chosen, str) else tuple(chosen)
@@ -123,6 +118,7 @@ class LabelReader:
             raise InputError(f"there is no scorer {scorer!r}; there are {', '.join(scorer_names())}")
         self._classifier = classifier
         self._is_given = classifier is not None
+        self._heap: tuple[str, ...] = ()
         self._is_adapted = False
 
     @property
@@ -141,7 +137,7 @@ class LabelReader:
             "model_version": None if self._is_given else self._model_version(),
             "scorer": self.scorer,
             "dtype": self.dtype,
-            **({"adapt": digest_of(self.adapt)} if self.adapt else {}),
+            **({"adapt": named_heap(self._heap)} if self._heap else {}),
         }
 
     def read(self, passages: Sequence[PassageResult]) -> list[PassageResult]:
@@ -193,12 +189,16 @@ class LabelReader:
             self._classifier = load_classifier(
                 self.model, scorer=self.scorer, device=self.device, dtype=self.dtype, batch_size=self.batch_size
             )
-        if self.adapt and not self._is_adapted:
+        if self._heap and not self._is_adapted:
             from ironwok.students.loading import adapted_classifier
 
-            self._classifier = adapted_classifier(self._classifier, self.adapt, labels=self.label_set)
+            self._classifier = adapted_classifier(self._classifier, self._heap, labels=self.label_set)
             self._is_adapted = True
         return self._classifier
+
+    def adapt_to(self, texts: Sequence[str]) -> None:
+        """Let the labels adapt to texts before the first passage is read, see `ZeroShotClassifier.adapted`."""
+        self._heap = tuple(texts)
 
     def _model_version(self) -> str | None:
         """What tells this model from a later one of the same name: hash of a folder, commit of a hub id."""

@@ -96,6 +96,6 @@ def adapted_classifier(
     if not isinstance(classifier, ZeroShotClassifier):
         raise InputError(
             "labels adapt to texts where a model reads them as words; a distilled or trained model has learnt its own: "
-            "leave --adapt out, or name another --model"
+            "leave adapting (--adapt) out, or name another model"
         )
     return classifier.adapted(texts, labels=labels, label_separator=label_separator)

@@ -174,9 +174,10 @@ class Associations:
         of the vector of one of ``others``; a product then is no cosine.
         """
         texts_ND, others_ND = self.read(tokenize, texts), self.read(tokenize, others)
-        for number, other in enumerate(others if drawn else ()):
-            if isinstance(other, str) and drawn and other in drawn:
-                others_ND[number] = drawn[other]
+        if drawn is not None:
+            for number, other in enumerate(others):
+                if isinstance(other, str) and other in drawn:
+                    others_ND[number] = drawn[other]
         found = np.empty(len(first), dtype=np.float64)
         for start in range(0, len(first), 4096):
             part = slice(start, start + 4096)

@@ -13,7 +13,7 @@ et al., JMLR 2005) with the labels' own vectors as the first means and as a prio
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -22,8 +22,8 @@ from ironwok.errors import InputError
 from ironwok.text.associations import Associations, Tokenize, Told
 from ironwok.zero_shot.pairs import Scorer
 
-# All were chosen on six sets that are not FewCLUE's, and hardly matter: concentrations of 16 to 40, a prior of 1 to 16
-# texts, 3 to 10 rounds and shares of 0.4 to 0.7 are within a point of one another there (docs/log.md).
+# All were chosen on six sets that are not FewCLUE's, and hardly matter: concentrations of 16 to 30, a prior of 1 to 16
+# texts, 3 to 10 rounds and shares of 0.4 to 0.7 are within a point of these there (docs/log.md).
 _CONCENTRATION = 20.0
 # Cosine to the likeliest label's own words below which a text moves none: texts in another language, say, are alike and
 # many, and would draw some label to themselves.
@@ -56,17 +56,18 @@ def adapted(scorer: Scorer, texts: Sequence[Told], words: Sequence[Sequence[str]
     if found is None:
         raise InputError(
             f"{type(scorer).__name__} has no table of words that keep company, by which labels adapt to texts: take "
-            "the scorer 'nsp' and a model that brings one, such as ironwok-small, or do not adapt"
+            "the scorer 'nsp' or 'associations' and a model that brings one, such as ironwok-small, or leave adapting "
+            "(--adapt) out"
         )
     return found
 
 
-def digest_of(texts: Sequence[str]) -> str:
-    """SHA-256 of texts in their order, hexadecimal: what results that adapted to them depend on."""
+def named_heap(texts: Sequence[str]) -> str:
+    """How many texts, and a hash of them in their order: what results that adapted to them depend on."""
     found = hashlib.sha256()
     for text in texts:
         found.update(text.encode("utf-8", "surrogatepass") + b"\0")
-    return found.hexdigest()
+    return f"{len(texts)} texts, {found.hexdigest()[:16]}"
 
 
 def draw_words(
@@ -79,11 +80,12 @@ def draw_words(
 ) -> dict[str, np.ndarray]:
     """What to compare texts with in place of each word's own vector, float32 [D].
 
-    texts: of more than 50,000 an even choice is read. words, one_fits: as for `AdaptingScorer.adapted`. A word that the
-    table knows nothing of stays so.
+    texts: of more than 50,000 so many are read, evenly spaced. words, one_fits: as for `AdaptingScorer.adapted`. A word
+    that the table knows nothing of stays so.
     """
-    step = max(1, -(-len(texts) // MOST_TEXTS))
-    texts, words = texts[::step], words[::step]
+    if len(texts) > MOST_TEXTS:
+        chosen = [place * len(texts) // MOST_TEXTS for place in range(MOST_TEXTS)]
+        texts, words = [texts[place] for place in chosen], [words[place] for place in chosen]
     names = list(dict.fromkeys(word for own in words for word in own))
     number = {name: place for place, name in enumerate(names)}
     texts_ND, labels_CD = table.read(tokenize, texts), table.read(tokenize, names)
@@ -94,10 +96,10 @@ def draw_words(
             rows.setdefault(tuple(own), []).append(row)
     groups = []
     for own, members in rows.items():
-        chosen = np.array([number[name] for name in dict.fromkeys(own)], dtype=np.int64)
-        chosen = chosen[told_C[chosen]]
-        if len(chosen) > 1:  # one alone would be drawn to everything
-            groups += [(np.array(members[at : at + _CHUNK]), chosen) for at in range(0, len(members), _CHUNK)]
+        numbers = np.array([number[name] for name in dict.fromkeys(own)], dtype=np.int64)
+        numbers = numbers[told_C[numbers]]
+        if len(numbers) > 1:  # one alone would be drawn to everything
+            groups += [(np.array(members[at : at + _CHUNK]), numbers) for at in range(0, len(members), _CHUNK)]
     return dict(zip(names, draw_labels(texts_ND, labels_CD, groups, one_fits=one_fits), strict=True))
 
 
@@ -136,7 +138,3 @@ def _shares(near_GK: np.ndarray) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-
-
-# what words stand for where nothing was adapted
-NOTHING_DRAWN: Mapping[str, np.ndarray] = {}

@@ -73,6 +73,8 @@ class ZeroShotClassifier:
         elif not isinstance(scorer, Scorer):
             raise InputError(f"scorer is {scorer!r}; give a name such as 'nsp', or an object with score(pairs)")
         self.scorer: Scorer = scorer
+        # for those sets of words alone, where labels have adapted to texts
+        self._adapted: tuple[Scorer, frozenset[frozenset[str]]] | None = None
 
     def __call__(
         self,
@@ -175,9 +177,10 @@ class ZeroShotClassifier:
         listed = check_texts(texts)
         question = make_question(labels, label_separator, multi_label, threshold, windows, beam)
         check_one_set_each(question, len(listed))
-        reader = make_reader(self.scorer, question, template, calibrate, position, overflow, max_tokens)
+        scorer = self._scorer_for(question)
+        reader = make_reader(scorer, question, template, calibrate, position, overflow, max_tokens)
         check_protocol(protocol, prior, question, shortlist)
-        cut = make_shortlist(self.scorer, question, shortlist, shortlist_by)
+        cut = make_shortlist(scorer, question, shortlist, shortlist_by)
         chunks = chunks_of(iter(listed), question, reader, cut)
         results: list[Classification] = []
         with progress_bar("classify", total=len(listed), shown=progress) as advance:
@@ -217,9 +220,10 @@ class ZeroShotClassifier:
         Arguments are checked at the call, each text when its turn comes.
         """
         question = make_question(labels, label_separator, multi_label, threshold, windows, beam)
-        reader = make_reader(self.scorer, question, template, calibrate, position, overflow, max_tokens)
+        scorer = self._scorer_for(question)
+        reader = make_reader(scorer, question, template, calibrate, position, overflow, max_tokens)
         check_protocol("cc", None, question, shortlist)
-        cut = make_shortlist(self.scorer, question, shortlist, shortlist_by)
+        cut = make_shortlist(scorer, question, shortlist, shortlist_by)
         if isinstance(texts, str):
             raise InputError("texts is one string: give a list or another iterable of strings")
         total = len(texts) if isinstance(texts, Sized) else None
@@ -231,19 +235,40 @@ class ZeroShotClassifier:
         texts: some hundreds or thousands, those to be classified or others of their kind; of more than 50,000 an even
         choice is read. No label of any is needed. labels, label_separator: as for ``classify``, flat; the classifier
         that comes back answers with them as this one would, but judges them by what the texts say of them (see
-        `ironwok.zero_shot.adapting`). With other labels it is this one.
+        `ironwok.zero_shot.adapting`). With other labels, also with some of these, it is this one.
 
-        A text's answer then depends on ``texts`` beside the text: say so with figures. Meant for one label a text; the
-        scores of ``multi_label`` and what ``calibrate`` takes away were not measured with it.
-        Raises InputError for a scorer without a table of words that keep company, and for a tree of labels.
+        A text's answer then depends on ``texts`` beside the text: say so with figures. It is for one label a text: with
+        these labels ``multi_label`` is refused.
+        Raises InputError for a scorer without a table of words that keep company, for a tree of labels, and without
+        texts; LabelError for fewer than two labels.
         """
         listed = check_texts(texts)
-        question = make_question(labels, label_separator, True, None, "best", None)
+        if not listed:
+            raise InputError("there are no texts that labels could adapt to: give some hundreds")
+        question = make_question(labels, label_separator, False, None, "best", None)
         check_one_set_each(question, len(listed))
         if not all(label_set.is_flat for label_set in question.all_sets()):
-            raise InputError("labels adapt to texts where they are a flat list: leave out the tree, or do not adapt")
+            raise InputError(
+                "labels adapt to texts where they are a flat list: leave the tree (--separator) out, or adapting "
+                "(--adapt)"
+            )
         words = [question.label_set(number).words for number in range(len(listed))]
-        return ZeroShotClassifier(scorer=adapted(self.scorer, listed, words))
+        other = ZeroShotClassifier(scorer=self.scorer)
+        other._adapted = adapted(self.scorer, listed, words), frozenset(map(frozenset, words))
+        return other
+
+    def _scorer_for(self, question: Question) -> Scorer:
+        """The scorer of these labels. Raises InputError where they have adapted and each is to be judged alone."""
+        if self._adapted is None:
+            return self.scorer
+        scorer, known = self._adapted
+        if not all(frozenset(label_set.words) in known for label_set in question.all_sets()):
+            return self.scorer
+        if question.multi_label:
+            raise InputError(
+                "labels that adapted to texts are for one label a text: leave multi_label out, or adapting"
+            )
+        return scorer
 
     def estimate_cost(
         self,

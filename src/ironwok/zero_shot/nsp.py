@@ -17,7 +17,7 @@ import numpy as np
 
 from ironwok.errors import MissingHeadError
 from ironwok.text.associations import Associations, Tokenize, Told
-from ironwok.zero_shot.adapting import NOTHING_DRAWN, draw_words
+from ironwok.zero_shot.adapting import draw_words
 from ironwok.zero_shot.encoder_scorer import PairScorer
 from ironwok.zero_shot.encoding import Progress, unique
 from ironwok.zero_shot.pairs import Pair
@@ -33,7 +33,7 @@ class _Knowing(ABC):
 
     associations: Associations | None = None
     # vectors that labels have instead of their own; see `ironwok.zero_shot.adapting`
-    drawn: Mapping[str, np.ndarray] = NOTHING_DRAWN
+    drawn: Mapping[str, np.ndarray] | None = None
     # where a head for relations of two sentences is loaded when it is first asked for; most questions need none
     load_relations: Callable[[], Relations | None] = staticmethod(lambda: None)
 
@@ -50,8 +50,7 @@ class _Knowing(ABC):
         if self.associations is None:
             return None
         other = copy(self)
-        drawn = draw_words(self.associations, self._ids, texts, words, one_fits=one_fits)
-        other.drawn = {**self.drawn, **drawn}
+        other.drawn = draw_words(self.associations, self._ids, texts, words, one_fits=one_fits)
         return other
 
     def nearness(self, texts: Sequence[str], words: Sequence[str]) -> np.ndarray | None:
