@@ -547,7 +547,8 @@ class Report:
     folder: where the files of the report lie.
     sources: the files and folders that were asked for, as they were given.
     labels: the candidate labels in the order in which they were given; empty where none were. multi_label, threshold,
-    model, templates: how the passages were sorted into them; without labels, model is "".
+    model, templates: how the passages were sorted into them; without labels, model is "". adapted: to how many texts
+    the labels adapted first, 0 for labels as they are.
     events: what events or entities were looked for; None where none were.
     answers: to the questions that were asked, in their order; the ``context`` of a source is the number of its document
     in ``documents``. answer_model: that gave them, "" where nothing was asked.
@@ -562,6 +563,7 @@ class Report:
     threshold: float | None = None
     model: str = ""
     templates: tuple[str, ...] = ()
+    adapted: int = 0
     events: EventsAsked | None = None
     answers: tuple[Answer, ...] = ()
     answer_model: str = ""

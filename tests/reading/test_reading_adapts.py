@@ -57,6 +57,8 @@ def test_labels_adapt_once_to_all_passages_and_the_passages_are_sorted_with_them
     ((texts, words),) = scorer.shown
     assert texts == _passages(report)
     assert set(words) == {tuple(LABELS)}
+    assert report.adapted == len(texts)
+    assert f'"adapted":{len(texts)},' in report.page.read_text(encoding="utf-8").replace(" ", "")
     assert {p.classification.label for document in report.documents for p in document.passages} == {"雪"}
 
 

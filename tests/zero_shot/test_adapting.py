@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -270,6 +271,16 @@ def test_a_field_is_named_for_the_file_that_has_fields(run, file, tmp_path):
         json.loads(line)["scores"] for line in plain.splitlines()
     ]
     assert run(file, "--adapt", file, "--text-field", "body")[0] != 0
+
+
+def test_what_can_be_read_only_once_is_refused(run, file, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for asked in ((pipe,), (file, "--adapt", pipe)):
+        code, out, err = run(*asked)
+        assert code != 0
+        assert not out
+        assert "pipe is no ordinary file" in err
 
 
 def test_what_the_command_cannot_do(run, file, tmp_path):

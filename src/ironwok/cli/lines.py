@@ -97,6 +97,8 @@ def read_lines(
 
         return StandardInput(encoding=encoding, on_skip=on_skip, on_note=note)
     path = Path(file)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path} is no ordinary file, so it can be read only once: pass - and pipe the texts in")
     suffix = _suffix(path)
     if suffix in _RECORDS:
         return _records(path, text_field, encoding, on_skip, note)

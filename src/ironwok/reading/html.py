@@ -79,6 +79,7 @@ def page_data(report: Report, *, language: str, made: date, version: str, max_pa
         "version": version,
         "model": report.model or None,
         "template": " · ".join(report.templates) or None,
+        "adapted": report.adapted or None,
         "multiLabel": report.multi_label,
         "threshold": report.threshold,
         "labels": list(report.labels),

@@ -169,6 +169,7 @@ class LabelReader:
             threshold=self.threshold,
             model=self.model,
             templates=self.templates,
+            adapted=len(self._heap),
         )
 
     def files(self, report: Report) -> Mapping[str, Iterable[bytes]]:

@@ -102,6 +102,7 @@ function footer() {
     [W().eventModel, EVENTS && EVENTS.model],
     [W().answerModel, DATA.answers && DATA.answers.model],
     [W().template, DATA.template],
+    [W().adapted, DATA.adapted && W().passages(number(DATA.adapted))],
     [W().threshold, DATA.threshold],
     [W().made, `${DATA.made} · Ironwok ${DATA.version}`],
   ].filter(([, value]) => value !== null);
