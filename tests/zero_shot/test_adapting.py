@@ -189,6 +189,23 @@ def test_beside_the_head_the_drawn_labels_count_in_the_same_way(bundled):
     assert not scorer.drawn
 
 
+def test_a_call_may_bound_its_batches(monkeypatch):
+    classifier = ZeroShotClassifier()
+    looked = classifier.adapted(WEATHER + MONEY, labels=["天气", "经济"])
+    sizes = []
+    score = NSPScorer.score
+
+    def watched(self, pairs, **named):
+        sizes.append((self.batch_size, self.drawn is not None))
+        return score(self, pairs, **named)
+
+    monkeypatch.setattr(NSPScorer, "score", watched)
+    looked(WEATHER[0], candidate_labels=["天气", "经济"], batch_size=3)
+    looked(WEATHER[0], candidate_labels=["天气", "体育"], batch_size=2)
+    looked(WEATHER[0], candidate_labels=["天气", "经济"])
+    assert sizes == [(3, True), (2, False), (64, True)]
+
+
 def test_candidates_of_blanks_adapt_too(bundled):
     blanks = [Cloze(f"{text}，真是____", ("风雨交加", "财源广进")) for text in WEATHER + MONEY]
     looked = adapted_to_blanks(bundled, blanks)

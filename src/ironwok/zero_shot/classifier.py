@@ -116,17 +116,22 @@ class ZeroShotClassifier:
 
     @contextmanager
     def _batches_of(self, size: int | None) -> Iterator[None]:
-        """The scorer with another batch size, if it has one."""
-        if size is None or not isinstance(self.scorer, EncoderScorer):
+        """The scorers with another batch size, if they have one."""
+        either = (self.scorer,) if self._adapted is None else (self.scorer, self._adapted[0])
+        scorers = [scorer for scorer in either if isinstance(scorer, EncoderScorer)]
+        if size is None or not scorers:
             yield
             return
         if size < 1:
             raise InputError(f"batch_size is {size}; it is at least 1")
-        before, self.scorer.batch_size = self.scorer.batch_size, size
+        before = [scorer.batch_size for scorer in scorers]
+        for scorer in scorers:
+            scorer.batch_size = size
         try:
             yield
         finally:
-            self.scorer.batch_size = before
+            for scorer, own in zip(scorers, before, strict=True):
+                scorer.batch_size = own
 
     def classify(
         self,
