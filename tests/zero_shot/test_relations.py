@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from ironwok.errors import CheckpointError, InputError
 from ironwok.text.associations import Associations
+from ironwok.zero_shot import relations as relations_module
 from ironwok.zero_shot.relations import FILE, OVERLAPS, RelationHead, Relations, overlaps, padded, units_of
 
 LETTERS = "abcdefgh"
@@ -66,6 +68,13 @@ def test_what_words_find_is_what_their_neighbours_in_the_other_sentence_are(rela
     with torch.no_grad():
         words = [head.project(one) for one in unit]
         looks = [head.attend(one) for one in words]
+        kernel, bias = head.around[1].weight, head.around[1].bias
+        seen = []
+        for own in words:
+            apart = torch.cat([torch.zeros(1, own.shape[1]), own, torch.zeros(1, own.shape[1])])
+            beside = [sum(kernel[:, :, near] @ apart[place + near] for near in range(3)) for place in range(len(own))]
+            seen.append([word + (one + bias).relu() for word, one in zip(own, beside, strict=True)])
+        words = [torch.stack(one) for one in seen]
         parts = []
         for own, other in ((0, 1), (1, 0)):
             compared = []
@@ -96,14 +105,43 @@ def test_units_come_in_the_order_of_the_text_and_without_those_that_tell_nothing
 
 
 def test_overlaps_count_characters_lengths_and_negations():
-    shared, of_first, of_second, twos, *lengths, not_first, not_second = overlaps([("不是Ab", "ab是不没不")])[
-        0
-    ].tolist()
+    first, *_ = overlaps([("不是Ab", "ab是不没不")])
+    shared, of_first, of_second, twos, *lengths, not_first, not_second = first[:8].tolist()
     assert (shared, of_first, of_second) == pytest.approx((4 / 5, 1, 4 / 5))
     assert twos == pytest.approx(1 / 7)  # "ab" of 不是 是a ab b是 是不 不没 没不
     assert lengths == pytest.approx([np.log(5) / 4, np.log(7) / 4])
     assert (not_first, not_second) == (1, 2)
     assert overlaps([("", "")]).shape == (1, OVERLAPS)
+    assert np.isfinite(overlaps([("", ""), ("", "a")])).all()
+
+
+def test_overlaps_know_the_order_of_characters():
+    pairs = [("从北京飞上海", "从上海飞北京"), ("我要3张票", "我要4张票"), ("ab", "xaybz"), ("abc", "abc"), ("ab", "")]
+    found = overlaps(pairs)[:, 8:].tolist()
+    # 从北京, say
+    assert found[0] == pytest.approx([3 / 6, 3 / 6, 1 / 6, 0, 0])
+    assert found[1] == pytest.approx([4 / 5, 4 / 5, 2 / 5, 2 / 5, 1])
+    assert found[2] == pytest.approx([2 / 5, 1, 0, 0, 1])
+    assert found[3] == pytest.approx([1, 1, 1, 1, 0])
+    assert found[4][:4] == [0, 0, 0, 0]
+
+
+def test_the_longest_common_subsequence_is_that_of_the_textbook():
+    generator = random.Random(0)
+    for _ in range(50):
+        first, second = ("".join(generator.choices("abc", k=generator.randrange(12))) for _ in range(2))
+        row = [0] * (len(second) + 1)
+        for one in first:
+            above = row
+            row = [0]
+            for place, other in enumerate(second, start=1):
+                row.append(above[place - 1] + 1 if one == other else max(above[place], row[-1]))
+        assert relations_module._common_subsequence(first, second) == row[-1], (first, second)
+
+
+def test_very_long_texts_are_compared_by_their_beginnings():
+    long = "一二三四五六七八九十" * 100_000
+    assert overlaps([(long, long)])[0, 8:].tolist() == [1, 1, 1, 1, 0]
 
 
 def test_a_head_is_kept_with_the_table_it_was_trained_with(relations, table, tmp_path):
