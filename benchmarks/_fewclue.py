@@ -108,10 +108,16 @@ class Task:
         return tuple(str(row[SETTINGS[self.name]["label"]]) for row in self.rows)
 
 
+def _file(folder: Path, split: str) -> Path | None:
+    """The file of a split, packed or not; None if there is none."""
+    named = (folder / f"{split}.jsonl", folder / f"{split}.jsonl.xz")
+    return next((file for file in named if file.is_file()), None)
+
+
 def load_task(folder: Path, name: str, split: str, *, limit: int = 0) -> Task:
     """Read ``folder/name/split.jsonl`` or ``.jsonl.xz``; with a limit that many rows, evenly spaced, 0 for all."""
     here = folder / name
-    path = next((p for p in (here / f"{split}.jsonl", here / f"{split}.jsonl.xz") if p.is_file()), None)
+    path = _file(here, split)
     if path is None:
         there = sorted(p.name for p in here.glob("*.jsonl*")) if here.is_dir() else []
         raise DataError(
@@ -215,8 +221,8 @@ def _heap(task: Task, settings: dict, options: Options) -> list[dict[str, Any]]:
     """Rows, read without their labels, that labels adapt to; none where nothing was asked."""
     if options.adapt is None:
         return []
-    named = [options.adapt / task.name / (split + end) for split in options.adapt_to for end in (".jsonl", ".jsonl.xz")]
-    files = [file for file in named if file.is_file()]
+    found = [_file(options.adapt / task.name, split) for split in options.adapt_to]
+    files = [file for file in found if file is not None]
     if not files:
         raise DataError(f"{options.adapt / task.name} has none of {', '.join(options.adapt_to)} (.jsonl, .jsonl.xz)")
     rows = [row for file in files for row in _rows(file)]

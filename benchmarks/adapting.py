@@ -11,8 +11,6 @@ vectors of the judged texts, begun at the labels. Prints a table, then one line 
 from __future__ import annotations
 
 import argparse
-import json
-import lzma
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from _table import carry_out, finish, show
+from ironwok.training.files import read_records
 from ironwok.zero_shot import load_scorer
 from ironwok.zero_shot.adapting import draw_labels
 from ironwok.zero_shot.nsp import AssociationScorer
@@ -57,13 +56,9 @@ def read_sets(data: Path) -> Iterator[Set]:
 
 
 def read_set(name: str, files: list[Path], label: str, words: dict[str, str]) -> Set:
-    rows: list[dict[str, Any]] = []
-    for file in files:
-        with lzma.open(file, "rt", encoding="utf-8") as lines:
-            rows += [json.loads(line) for line in lines]
     texts, truth = [], []
     numbers = {raw: number for number, raw in enumerate(words)}
-    for row in rows:
+    for _, row in (record for file in files for record in read_records(file)):
         value: Any = row
         for step in label.split("."):
             value = value[step]

@@ -6,6 +6,7 @@ import json
 import lzma
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -106,18 +107,19 @@ def bundled() -> AssociationScorer:
 
 def test_words_without_a_vector_and_texts_without_a_word_take_no_part(bundled):
     table: Associations = bundled.associations
-    drawn = draw_words(table, bundled.tokenize, [*WEATHER, "……"], [("天气", "。", "天气")] * 5)
+    read = partial(table.read, bundled.tokenize)
+    drawn = draw_words(read, read, [*WEATHER, "……"], [("天气", "。", "天气")] * 5)
     assert not drawn["。"].any()
     # alone among its like a label is not drawn to everything
-    assert drawn["天气"] == pytest.approx(table.read(bundled.tokenize, ["天气"])[0])
+    assert drawn["天气"] == pytest.approx(read(["天气"])[0])
 
 
 def test_more_texts_than_are_read_are_an_even_choice(bundled, monkeypatch):
     monkeypatch.setattr("ironwok.zero_shot.adapting.MOST_TEXTS", 4)
-    table, words = bundled.associations, ("天气", "经济")
+    read, words = partial(bundled.associations.read, bundled.tokenize), ("天气", "经济")
     mixed = [text for pair in zip(WEATHER, MONEY, strict=True) for text in pair]
-    few = draw_words(table, bundled.tokenize, mixed, [words] * 8)
-    assert few["天气"] == pytest.approx(draw_words(table, bundled.tokenize, mixed[::2], [words] * 4)["天气"])
+    few = draw_words(read, read, mixed, [words] * 8)
+    assert few["天气"] == pytest.approx(draw_words(read, read, mixed[::2], [words] * 4)["天气"])
 
 
 @pytest.fixture
@@ -209,7 +211,7 @@ def test_a_call_may_bound_its_batches(monkeypatch):
 def test_candidates_of_blanks_adapt_too(bundled):
     blanks = [Cloze(f"{text}，真是____", ("风雨交加", "财源广进")) for text in WEATHER + MONEY]
     looked = adapted_to_blanks(bundled, blanks)
-    assert set(looked.drawn) == {"风雨交加", "财源广进"}
+    assert set(looked.drawn_to_blanks) == {"风雨交加", "财源广进"}
     found = [ranking.best.name for ranking in fill_blanks(looked, blanks)]
     assert found == ["风雨交加"] * 4 + ["财源广进"] * 4
     before, after = (fill_blanks(one, blanks[:1])[0].best.score for one in (bundled, looked))

@@ -63,6 +63,11 @@ COMMANDS = (
         zh="判断两句话意思是否相同，或一句能否由另一句推出",
     ),
     CommandEntry(
+        "fill",
+        en="Say which of the given words or idioms belongs into the blank of a text",
+        zh="选词填空：从给出的词语或成语中选出应填入空格的一个",
+    ),
+    CommandEntry(
         "ask",
         en="Answer questions from files and folders, with the passages that the answer rests on",
         zh="根据文件和文件夹回答问题，并给出答案所依据的段落",

@@ -239,10 +239,10 @@ def check_out(out: Path | None, file: str | Path, *, resume: bool = False, adapt
     """
     if resume and out is None:
         raise InputError("--resume goes on with a file: name it with --out")
-    if out is not None and str(file) != "-" and out.exists() and Path(file).exists() and out.samefile(file):
-        raise OutputError(f"--out is {out}, which is the input: name another file")
-    if out is not None and adapt is not None and out.exists() and adapt.exists() and out.samefile(adapt):
-        raise OutputError(f"--out is {out}, which --adapt reads: name another file")
+    read = {"which is the input": None if str(file) == "-" else Path(file), "which --adapt reads": adapt}
+    for said, path in read.items():
+        if out is not None and path is not None and out.exists() and path.exists() and out.samefile(path):
+            raise OutputError(f"--out is {out}, {said}: name another file")
 
 
 class ResultFile:

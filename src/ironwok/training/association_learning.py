@@ -16,7 +16,7 @@ All pairs that are compared with one another are of one kind and one source, or 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -161,20 +161,27 @@ def _whole_words(store: Store, count: int, vocabulary: int, progress: Progress) 
     """(keys, how often each stands in the training documents) of what a segmenter calls a word of ``count`` tokens."""
     keys, often = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     bounds = store.units[store.documents].astype(np.int64)
+    for places, found in whole_words(store, count, vocabulary, progress):
+        owner = np.searchsorted(bounds, places, side="right") - 1
+        found = found[~store.held_out[owner]]
+        keys, inverse = np.unique(np.concatenate([keys, found]), return_inverse=True)
+        often = np.bincount(inverse, np.concatenate([often, np.ones(len(found))]), minlength=len(keys)).astype(np.int64)
+    return keys, often
+
+
+def whole_words(
+    store: Store, count: int, vocabulary: int, progress: Progress
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(first token, key as of `run_keys`) of what a segmenter calls a word of ``count`` tokens, by stretches."""
     for start in range(0, len(store.tokens), _STRETCH):
         progress.busy("associations", done=start, total=len(store.tokens), note=f"words of {count} tokens")
         raw = np.asarray(store.tokens[start : start + _STRETCH + count])
         continues = np.append(raw >= CONTINUES, False)
-        whole = ~continues[: len(raw) - count + 1] & ~continues[count:]
+        whole = ~continues[: max(len(raw) - count + 1, 0)] & ~continues[count:]
         for place in range(1, count):
             whole &= continues[place : len(whole) + place]
         places = np.flatnonzero(whole[:_STRETCH])
-        owner = np.searchsorted(bounds, places + start, side="right") - 1
-        places = places[~store.held_out[owner]]
-        found = run_keys((raw & TOKEN_BITS).astype(np.int64), count, vocabulary)[places]
-        keys, inverse = np.unique(np.concatenate([keys, found]), return_inverse=True)
-        often = np.bincount(inverse, np.concatenate([often, np.ones(len(found))]), minlength=len(keys)).astype(np.int64)
-    return keys, often
+        yield places + start, run_keys((raw & TOKEN_BITS).astype(np.int64), count, vocabulary)[places]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ et al., JMLR 2005) with the labels' own vectors as the first means and as a prio
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from ironwok.errors import InputError
-from ironwok.text.associations import Associations, Tokenize, Told
+from ironwok.text.associations import Told
 from ironwok.zero_shot.pairs import Scorer
 
 # All were chosen on six sets that are not FewCLUE's, and hardly matter: concentrations of 16 to 30, a prior of 1 to 16
@@ -71,8 +71,8 @@ def named_heap(texts: Sequence[str]) -> str:
 
 
 def draw_words(
-    table: Associations,
-    tokenize: Tokenize,
+    read_texts: Callable[[Sequence[Any]], np.ndarray],
+    read_words: Callable[[Sequence[str]], np.ndarray],
     texts: Sequence[Told],
     words: Sequence[Sequence[str]],
     *,
@@ -80,15 +80,16 @@ def draw_words(
 ) -> dict[str, np.ndarray]:
     """What to compare texts with in place of each word's own vector, float32 [D].
 
-    texts: of more than 50,000 so many are read, evenly spaced. words, one_fits: as for `AdaptingScorer.adapted`. A word
-    that the table knows nothing of stays so.
+    read_texts, read_words: vectors of length 1 in one space, float32 [texts or words, D]; zero for what nothing is
+    known of. texts: of more than 50,000 so many are read, evenly spaced. words, one_fits: as for
+    `AdaptingScorer.adapted`. A word that nothing is known of stays so.
     """
     if len(texts) > MOST_TEXTS:
         chosen = [place * len(texts) // MOST_TEXTS for place in range(MOST_TEXTS)]
         texts, words = [texts[place] for place in chosen], [words[place] for place in chosen]
     names = list(dict.fromkeys(word for own in words for word in own))
     number = {name: place for place, name in enumerate(names)}
-    texts_ND, labels_CD = table.read(tokenize, texts), table.read(tokenize, names)
+    texts_ND, labels_CD = read_texts(texts), read_words(names)
     told_N, told_C = np.any(texts_ND, axis=1), np.any(labels_CD, axis=1)
     rows: dict[tuple[str, ...], list[int]] = {}
     for row, own in enumerate(words):

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -23,6 +23,7 @@ from ironwok.zero_shot.encoding import Progress, unique
 from ironwok.zero_shot.pairs import Pair
 
 if TYPE_CHECKING:
+    from ironwok.zero_shot.blanks import Blanks
     from ironwok.zero_shot.relations import Relations
 
 _UNFITTED = 10.0  # of the size that fitted tables have
@@ -34,8 +35,11 @@ class _Knowing(ABC):
     associations: Associations | None = None
     # vectors that labels have instead of their own; see `ironwok.zero_shot.adapting`
     drawn: Mapping[str, np.ndarray] | None = None
-    # where a head for relations of two sentences is loaded when it is first asked for; most questions need none
+    # the same for what may stand in a blank, where the model brings a head for blanks, whose vectors are others
+    drawn_to_blanks: Mapping[str, np.ndarray] | None = None
+    # where heads for relations of two sentences and for blanks are loaded, when first asked for: most need none
     load_relations: Callable[[], Relations | None] = staticmethod(lambda: None)
+    load_blanks: Callable[[], Blanks | None] = staticmethod(lambda: None)
 
     @abstractmethod
     def _ids(self, texts: Sequence[str]) -> Sequence[Sequence[int]]:
@@ -46,11 +50,21 @@ class _Knowing(ABC):
         """What judges how two sentences stand to each other, where the model brings it."""
         return self.load_relations()
 
+    @cached_property
+    def blanks(self) -> Blanks | None:
+        """What judges which word belongs into a blank, where the model brings it."""
+        return self.load_blanks()
+
     def adapted(self, texts: Sequence[Told], words: Sequence[Sequence[str]], *, one_fits: bool = False) -> Self | None:
         if self.associations is None:
             return None
         other = copy(self)
-        other.drawn = draw_words(self.associations, self._ids, texts, words, one_fits=one_fits)
+        sides = [text for text in texts if isinstance(text, tuple)]
+        if sides and len(sides) == len(texts) and self.blanks is not None:
+            other.drawn_to_blanks = draw_words(self.blanks.contexts, self.blanks.words, sides, words, one_fits=one_fits)
+        else:
+            read = partial(self.associations.read, self._ids)
+            other.drawn = draw_words(read, read, texts, words, one_fits=one_fits)
         return other
 
     def nearness(self, texts: Sequence[str], words: Sequence[str]) -> np.ndarray | None:
@@ -64,7 +78,19 @@ class _Knowing(ABC):
         return None if self.associations is None else self.associations.telling(self._ids(words))
 
     def _beside(self, table: Associations, pairs: Sequence[Pair]) -> np.ndarray:
-        """How near the marked part of each prompt lies to what is told beside it, as log-odds, float64 [P]."""
+        """How well the marked part of each prompt goes with what is told beside it, as log-odds, float64 [P]."""
+        found = np.zeros(len(pairs))
+        asked = {number: pair.told for number, pair in enumerate(pairs) if isinstance(pair.told, tuple)}
+        if asked and self.blanks is not None:
+            names = [pairs[number].prompt.label for number in asked]
+            found[list(asked)] = self.blanks.judge(list(asked.values()), names, drawn=self.drawn_to_blanks)
+        else:
+            asked = {}
+        others = [number for number in range(len(pairs)) if number not in asked]
+        found[others] = self._by_table(table, [pairs[number] for number in others])
+        return found
+
+    def _by_table(self, table: Associations, pairs: Sequence[Pair]) -> np.ndarray:
         texts, text_of = unique([pair.text if pair.told is None else pair.told for pair in pairs])
         labels, label_of = unique([pair.prompt.label for pair in pairs])
         found = table.affinities(self._ids, texts, labels, text_of, label_of, drawn=self.drawn)

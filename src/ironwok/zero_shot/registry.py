@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ironwok.text.associations import Associations, Tokenize
+    from ironwok.zero_shot.blanks import Blanks
     from ironwok.zero_shot.relations import Relations
 
 ENTRY_POINT_GROUP = "ironwok.scorers"
@@ -90,6 +91,7 @@ def _nsp(model: str, options: ScorerOptions) -> Scorer:
     if options.associations:
         scorer.associations = _table(model, tokenizer)
         scorer.load_relations = partial(_relations, model, scorer.associations, scorer.encoder.ids)
+        scorer.load_blanks = partial(_blanks, model, scorer.associations, scorer.encoder.ids)
     return scorer
 
 
@@ -109,6 +111,7 @@ def _associations(model: str, options: ScorerOptions) -> Scorer:
         )
     scorer = AssociationScorer(table, PairEncoder(tokenizer, max_tokens=512, segments=True).ids)
     scorer.load_relations = partial(_relations, model, table, scorer.tokenize)
+    scorer.load_blanks = partial(_blanks, model, table, scorer.tokenize)
     return scorer
 
 
@@ -124,6 +127,13 @@ def _relations(model: str, table: Associations | None, tokenize: Tokenize) -> Re
     from ironwok.zero_shot.relations import Relations
 
     return None if table is None else Relations.load(resolve_model(model), table, tokenize)
+
+
+def _blanks(model: str, table: Associations | None, tokenize: Tokenize) -> Blanks | None:
+    from ironwok.models import resolve_model
+    from ironwok.zero_shot.blanks import Blanks
+
+    return None if table is None else Blanks.load(resolve_model(model), table, tokenize)
 
 
 def _pet(model: str, options: ScorerOptions) -> Scorer:

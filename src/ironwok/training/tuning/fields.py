@@ -47,13 +47,17 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "choices": ("choices", "choice", "options", "candidates", "answers", "选项", "候选"),
         "answer": ("answer", "label", "答案", "正确答案", "gold", "target"),
     },
+    "blanks": {
+        "text": ("text", "sentence", "content", "passage", "question", "文本", "句子", "正文", "内容", "题目", "题干"),
+        "candidates": ("candidates", "choices", "options", "words", "idioms", "候选", "选项", "备选", "词语", "成语"),
+    },
     "reading": {
         "context": ("context", "passage", "text", "article", "document", "content", "文章", "正文", "段落", "材料"),
         "question": ("question", "query", "query_text", "问题"),
         "answers": ("answers", "answer", "答案"),
     },
 }
-_OPTIONAL = {"choice": ("passage", "choices")}
+_OPTIONAL = {"choice": ("passage", "choices"), "blanks": ("candidates",)}
 _GOLD = {"classify": "label", "pairs": "label", "choice": "answer", "reading": "answers"}
 _NUMBERED = re.compile(r"(?:choice|option|ending|选项|答案)?([0-9]{1,2}|[a-h])")
 _MOST_CHOICES = 26
@@ -93,12 +97,14 @@ class Fields:
                 return PairExample(first, second, self._label(record))
             case "choice":
                 return self._choice(record)
+            case "blanks":
+                return self._blank(record)
             case _:
                 return self._reading(record)
 
     def _of(self, record: Mapping[str, Any], part: str) -> Any:
         """The value of a part; None where it is optional and absent."""
-        may_lack = part == _GOLD[self.task] and not self.gold
+        may_lack = part == _GOLD.get(self.task) and not self.gold
         name = self.named.get(part)
         if name is not None:
             value: Any = record
@@ -145,6 +151,13 @@ class Fields:
         answer = self._of(record, "answer")
         return ChoiceExample(str(passage or ""), question, choices, _answer(answer, choices, needed=bool(self.gold)))
 
+    def _blank(self, record: Mapping[str, Any]) -> ChoiceExample:
+        """No choices where the record has none: they may be the same for all."""
+        text = _text("text", self._of(record, "text"), stripped=False)
+        given = self._of(record, "candidates")
+        listed = _one_each(record) if given is None else given
+        return ChoiceExample(text, "", tuple(_choices(listed, record)) if listed else ())
+
     def _reading(self, record: Mapping[str, Any]) -> ReadingExample:
         context = _text("context", self._of(record, "context"), stripped=False)
         question = _text("question", self._of(record, "question"))
@@ -179,8 +192,7 @@ def _text(part: str, value: Any, *, stripped: bool = True) -> str:
 
 def _choices(given: Any, record: Mapping[str, Any]) -> list[str]:
     if given is None:  # a column for each
-        found = [(match[1], record[key]) for key in record if (match := _NUMBERED.fullmatch(_plain(key)))]
-        given = [value for _, value in found if value is not None and str(value).strip()]
+        given = _one_each(record)
     if isinstance(given, str):
         try:
             given = json.loads(given)
@@ -194,6 +206,12 @@ def _choices(given: Any, record: Mapping[str, Any]) -> list[str]:
     if not 2 <= len(listed) <= _MOST_CHOICES:
         raise Unusable(f"there are {len(listed)} choices: 2 to {_MOST_CHOICES} are needed")
     return listed
+
+
+def _one_each(record: Mapping[str, Any]) -> list[Any]:
+    """What the fields named choice 1, 选项A, b and so on hold."""
+    values = (record[key] for key in record if _NUMBERED.fullmatch(_plain(key)))
+    return [value for value in values if value is not None and str(value).strip()]
 
 
 def _answer(given: Any, choices: Sequence[str], *, needed: bool) -> int | None:

@@ -1,0 +1,235 @@
+"""``ironwok fill``: which of the given words belongs into the blank of a text, one line of JSON a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ironwok.cli.language import t
+from ironwok.cli.lines import Line
+from ironwok.cli.options import AnyModel, Encoding, NamedFields, OutFile, Overwrite, Resume
+from ironwok.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from ironwok.training.tuning.data import Problem
+    from ironwok.training.tuning.fields import Fields
+    from ironwok.zero_shot import Scorer
+    from ironwok.zero_shot.nsp import AssociationScorer
+    from ironwok.zero_shot.tasks import Ranking
+
+_AT_ONCE = 256  # texts
+_BLANK = re.compile(r"_{2,}|＿{2,}")
+
+
+def about() -> str:
+    return t(
+        en="Say which of the given words or idioms belongs into the blank of a text: one line of JSON for each text, "
+        "in the order of the input. FILE is .jsonl, .json, .csv or .tsv with a text, whose blank is written ____, and "
+        "the candidates, as a list or with | between them. The judge learnt from running text which words stand where; "
+        "no label is in it.",
+        zh="选词填空：从给出的词语或成语中，选出应填入空格的一个，每条文本输出一行 JSON，顺序与输入相同。"
+        "文件是 .jsonl、.json、.csv 或 .tsv，每条有一段文本（空格写作 ____）和若干候选（列表，或用 | 分隔）。"
+        "判断者是从普通文本里学会什么词出现在什么地方的，没有用任何标注。",
+    )
+
+
+def fill(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", show_default=False, help=t(en="File of texts with blanks.", zh="带空格的文本所在的文件。")
+        ),
+    ],
+    candidates: Annotated[
+        str | None,
+        typer.Option(
+            "--candidates",
+            "-c",
+            metavar="A,B,…|@FILE",
+            show_default=False,
+            help=t(
+                en="What may stand in every blank, for records without candidates of their own; @FILE: one a line.",
+                zh="各空格共用的候选，用于没有自带候选的记录；@文件：每行一个。",
+            ),
+        ),
+    ] = None,
+    blank: Annotated[
+        str | None,
+        typer.Option(
+            "--blank",
+            metavar="MARK",
+            show_default=False,
+            help=t(
+                en="How the blank is written, such as #idiom# (default: two or more underscores).",
+                zh="空格的写法，如 #idiom#（默认是两个以上的下划线）。",
+            ),
+        ),
+    ] = None,
+    adapt: Annotated[
+        Path | None,
+        typer.Option(
+            "--adapt",
+            metavar="FILE",
+            show_default=False,
+            help=t(
+                en="Look at some hundreds of texts with blanks first, whose candidates come again here; FILE may be "
+                "the input itself.",
+                zh="先看几百条以上带空格的同类文本，其中的候选在这里会再出现；可以就给输入文件本身。",
+            ),
+        ),
+    ] = None,
+    field: NamedFields = None,
+    model: AnyModel = "ironwok-small",
+    encoding: Encoding = None,
+    out: OutFile = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    import sys
+
+    from ironwok.cli.console import say
+    from ironwok.cli.lines import ResultFile, check_out, read_labels
+    from ironwok.cli.training_report import teller
+    from ironwok.cli.tuning import named_fields
+    from ironwok.progress import progress_bar
+    from ironwok.training.tuning.fields import Fields
+    from ironwok.zero_shot.adapting import named_heap
+    from ironwok.zero_shot.tasks import adapted_to_blanks
+
+    check_out(out, file, resume=resume, adapt=adapt)
+    if blank is not None and not blank.strip():
+        raise InputError("--blank is empty: give the mark as it stands in the texts, such as #idiom#")
+    shared = tuple(read_labels(candidates)) if candidates is not None else ()
+    fields = Fields("blanks", named_fields(field or ()))
+    settings: dict[str, Any] = {
+        "model": model,
+        "fields": fields.named,
+        "candidates": list(shared),
+        "blank": blank,
+        "adapted": None,
+    }
+    scorer: Scorer = _judge(model)
+    if adapt is not None:
+        heap = [one.item for one in _read(adapt, fields, shared, blank, encoding, on_problem=lambda _: None)]
+        if not heap:
+            raise DataError(f"--adapt is {adapt}, where no text has a blank with candidates")
+        scorer = adapted_to_blanks(scorer, heap)
+        settings["adapted"] = named_heap([repr((one.text, one.candidates)) for one in heap])
+    asked = _read(file, fields, shared, blank, encoding, on_problem=teller())
+    written = 0
+    with (
+        ResultFile(out, settings=settings, resume=resume, overwrite=overwrite) as results,
+        progress_bar("fill", total=None, shown=out is not None and sys.stderr.isatty()) as advance,
+    ):
+        for part in _parts(results.without_done(asked)):
+            for one, answer in zip(part, _answers(scorer, part), strict=True):
+                results.write(one, answer)
+            written += len(part)
+            advance(len(part))
+    if not written and not results.kept:
+        raise DataError(
+            f"{file}: no text in it has a blank with candidates; --field text=NAME and candidates=NAME say where they "
+            "stand, --blank how a blank is written"
+        )
+    if out is not None:
+        earlier = (
+            t(en=f", {results.kept} were there already", zh=f"，此前已有 {results.kept} 条") if results.kept else ""
+        )
+        say(t(en=f"{written} blanks filled into {out}{earlier}.", zh=f"已填 {written} 条，写入 {out}{earlier}。"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked(Line):
+    """A line with its blank; the item is always there."""
+
+    item: Any = None
+
+    def is_of(self, record: Mapping[str, Any]) -> bool:
+        scores = record.get("scores")
+        same = isinstance(scores, Mapping) and set(scores) == set(self.item.candidates)
+        return same and (self.number, self.text) == (record.get("line"), record.get("text"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    ranking: Ranking
+
+    def to_dict(self) -> dict[str, Any]:
+        place = self.ranking.target
+        scores = {one.name: round(one.score, 6) for one in self.ranking.candidates}
+        return {"blank": place and [place.start, place.end], "word": self.ranking.best.name, "scores": scores}
+
+
+def _judge(model: str) -> AssociationScorer:
+    """The scorer of the model that reads the table and the head for blanks; no encoder is needed."""
+    from ironwok.errors import MissingHeadError
+    from ironwok.zero_shot import load_scorer
+    from ironwok.zero_shot.nsp import AssociationScorer
+
+    try:
+        scorer = load_scorer("associations", model)
+    except MissingHeadError:
+        scorer = None
+    if not isinstance(scorer, AssociationScorer) or scorer.blanks is None:
+        raise MissingHeadError(f"{model} brings no head for blanks (blanks.safetensors): take ironwok-small")
+    return scorer
+
+
+def _read(
+    file: Path,
+    fields: Fields,
+    shared: tuple[str, ...],
+    blank: str | None,
+    encoding: str | None,
+    *,
+    on_problem: Callable[[Problem], None],
+) -> Iterator[_Asked]:
+    """The texts of a file with a blank and candidates each; others are told of and left out."""
+    from ironwok.errors import IronwokError
+    from ironwok.students.tuned.examples import ChoiceExample
+    from ironwok.training.tuning.data import Problem, read_examples
+    from ironwok.zero_shot.tasks import Cloze
+
+    for line, one in read_examples(file, fields, encoding=encoding, on_problem=on_problem):
+        if not isinstance(one, ChoiceExample):
+            continue
+        names = one.choices or shared
+        try:
+            if not names:
+                raise DataError(
+                    "it has no candidates: give them in a field such as candidates, or for all texts by --candidates"
+                )
+            yield _Asked(line, one.passage, item=Cloze(one.passage, names, mark_of(one.passage, blank)))
+        except IronwokError as error:
+            on_problem(Problem(str(file), line, str(error)))
+
+
+def mark_of(text: str, blank: str | None) -> str:
+    """How the blank of this text is written."""
+    if blank is not None:
+        return blank
+    found = _BLANK.findall(text)
+    if len(found) != 1:
+        raise InputError(
+            f"text {text!r:.40} has {len(found)} blanks of two underscores or more, one is needed; --blank says how "
+            "blanks are written otherwise"
+        )
+    return found[0]
+
+
+def _parts(asked: Iterable[Line]) -> Iterator[list[_Asked]]:
+    rest = (one for one in asked if isinstance(one, _Asked))
+    while part := list(islice(rest, _AT_ONCE)):
+        yield part
+
+
+def _answers(scorer: Scorer, asked: list[_Asked]) -> Iterator[_Filled]:
+    from ironwok.zero_shot.tasks import fill_blanks
+
+    yield from map(_Filled, fill_blanks(scorer, [one.item for one in asked]))
