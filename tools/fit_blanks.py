@@ -3,7 +3,8 @@
 
     python tools/fit_blanks.py --model FOLDER --blanks FILE
 
-FILE is what `ironwok fill` takes, with the right word of each text in a field "answer": blanks in texts that FOLDER was
+FILE is JSON Lines as `ironwok fill` takes them (text with ____, a list of candidates), with the right word of each text
+in a field "answer": blanks in texts that FOLDER was
 not trained on, best of another kind than those, as that is where a head is led astray. What makes the right words
 likeliest is written into FOLDER/blanks.safetensors.
 """
@@ -27,6 +28,7 @@ from ironwok.zero_shot.tasks import Cloze
 
 SHARES = np.arange(0.0, 1.01, 0.1)
 WEIGHTS = np.arange(2.0, 41.0)
+LEAST = 100
 
 
 def read(file: Path) -> list[tuple[Cloze, int]]:
@@ -34,14 +36,17 @@ def read(file: Path) -> list[tuple[Cloze, int]]:
     found = []
     for line, record in read_records(file):
         try:
-            text, candidates, answer = record["text"], tuple(record["candidates"]), record["answer"]
+            text, candidates, answer = record["text"], record["candidates"], record["answer"]
+            if not isinstance(candidates, list):
+                raise DataError(f"candidates is {candidates!r:.60}: a list is needed")
+            candidates = tuple(candidates)
             found.append((Cloze(text, candidates, mark_of(text, None)), candidates.index(answer)))
         except (KeyError, TypeError, ValueError, IronwokError) as error:
             raise DataError(
                 f"{file}:{line}: no text with a blank, candidates and their right answer ({error})"
             ) from error
-    if not found:
-        raise DataError(f"{file}: there is no blank in it")
+    if len(found) < LEAST:
+        raise DataError(f"{file} has {len(found)} blanks: at least {LEAST} are needed, or chance is fitted")
     return found
 
 

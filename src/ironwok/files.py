@@ -50,6 +50,14 @@ def replace_file(path: Path, data: bytes | Iterable[bytes]) -> None:
             raise
 
 
+def check_writable(path: Path) -> None:
+    """Raises OutputError where `replace_file` could not write."""
+    new = path.with_name(f".{path.name}.new")
+    with writing(path):
+        new.touch()
+        new.unlink()
+
+
 class LineLog:
     """A JSONL file that only grows while a run lasts. `load` leaves out a line that was begun when the run died."""
 

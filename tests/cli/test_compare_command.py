@@ -15,7 +15,7 @@ PAIRS = [("退货要多久", "多久能退货"), ("退货要多久", "信用卡�
 @pytest.fixture
 def file(tmp_path) -> Path:
     file = tmp_path / "pairs.jsonl"
-    rows = [{"sentence1": first, "sentence2": second} for first, second in PAIRS]
+    rows = [{"sentence1": first, "sentence2": second, "id": f"p{len(first)}"} for first, second in PAIRS]
     lines = [json.dumps(row, ensure_ascii=False) for row in [*rows[:1], {"sentence1": "没有第二句"}, *rows[1:]]]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
@@ -33,6 +33,7 @@ def test_pairs_are_compared_in_their_order(file, capsys):
         (line, *pair) for line, pair in zip((1, 3, 4), PAIRS, strict=True)
     ]
     assert [one["label"] for one in found] == ["same", "different", "different"]
+    assert [one["id"] for one in found] == [f"p{len(first)}" for first, _ in PAIRS]
     for one in found:
         assert sum(one["scores"].values()) == pytest.approx(1, abs=1e-5)
         assert one["label"] == max(one["scores"], key=one["scores"].__getitem__)

@@ -43,6 +43,64 @@ def test_each_blank_gets_the_likeliest_word(tmp_path, capsys):
     assert "line 5: it has no candidates" in said.err
 
 
+def test_an_id_is_kept_and_all_that_is_left_out_is_counted(tmp_path, capsys):
+    rows = [ROOM | {"id": "q1"}, *[NONE] * 12, LETTERS | {"candidates": "", "id": 7}]
+    assert main(["fill", str(write(tmp_path / "blanks.jsonl", *rows))]) == 0
+    said = capsys.readouterr()
+    assert [(one["line"], one["id"], one["word"]) for one in records(said.out)] == [
+        (1, "q1", "井井有条"),
+        (14, 7, "下雨"),
+    ]
+    assert said.err.count("left out: ") == 10
+    assert "12 records left out; the first 10 are named above" in said.err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("井井有条", "has 1 candidates: give two or more"),
+        ("井井有条,反败为胜,井井有条", "has the candidate '井井有条' twice"),
+        ("@words.json=5", "is 5: a list of words is needed"),
+        ('@words.json="井井有条"', "is '井井有条': a list of words is needed"),
+        ("@words.json=[1, 2]", "a list of words is needed"),
+        ('@words.json=["甲", " 甲 "]', "has the candidate '甲' twice"),
+    ],
+)
+def test_candidates_for_all_that_cannot_be_are_refused_at_once(tmp_path, capsys, monkeypatch, given, said):
+    monkeypatch.chdir(tmp_path)
+    name, _, content = given.partition("=")
+    if content:
+        (tmp_path / "words.json").write_text(content, encoding="utf-8")
+    write(tmp_path / "blanks.jsonl", NONE)
+    assert main(["fill", "blanks.jsonl", "--candidates", name]) == 1
+    found = capsys.readouterr().err.splitlines()
+    assert len(found) == 1
+    assert said in found[0]
+
+
+def test_any_number_of_candidates_will_do(tmp_path, capsys):
+    many = [f"第{number}名" for number in range(40)]
+    file = write(tmp_path / "blanks.jsonl", NONE | {"candidates": ["准时", *many]})
+    assert main(["fill", str(file)]) == 0
+    (found,) = records(capsys.readouterr().out)
+    assert found["word"] == "准时"
+    assert len(found["scores"]) == 41
+
+
+def test_earlier_results_stay_until_there_are_others(tmp_path, capsys):
+    file, out = write(tmp_path / "blanks.jsonl", ROOM), tmp_path / "filled.jsonl"
+    assert main(["fill", str(tmp_path / "nothing.jsonl"), "--out", str(out)]) == 1
+    assert not out.exists()
+    assert main(["fill", str(file), "--out", str(out)]) == 0
+    before = out.read_bytes()
+    for wrong in ([str(tmp_path / "nothing.jsonl")], [str(file), "--blank", "@@"]):
+        assert main(["fill", *wrong, "--out", str(out), "--overwrite"]) == 1
+        assert out.read_bytes() == before
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".filled.jsonl.settings", "blanks.jsonl", "filled.jsonl"]
+    assert main(["fill", str(file), "--out", str(out), "--resume"]) == 0
+    capsys.readouterr()
+
+
 def test_candidates_may_be_the_same_for_all(tmp_path, capsys):
     file = write(tmp_path / "blanks.jsonl", ROOM, NONE)
     assert main(["fill", str(file), "--candidates", "准时，蓝色"]) == 0
@@ -84,7 +142,14 @@ def test_candidates_adapt_to_texts_with_blanks(tmp_path, capsys):
     assert "which --adapt reads" in capsys.readouterr().err
     empty = write(tmp_path / "empty.jsonl", NONE)
     assert main(["fill", str(file), "--adapt", str(empty)]) == 1
-    assert "where no text has a blank with candidates" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "where no text has a blank with candidates" in said
+    assert "empty.jsonl, line 1: it has no candidates" in said
+    write(file, ROOM, NONE)
+    assert main(["fill", str(file), "--adapt", str(file)]) == 0
+    said = capsys.readouterr().err
+    assert said.count("it has no candidates") == 1
+    assert "has 1 texts with blanks; adapting wants some hundreds" in said
 
 
 def test_a_file_of_results_is_gone_on_with(tmp_path, capsys):

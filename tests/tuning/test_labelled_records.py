@@ -145,7 +145,7 @@ def test_offsets_are_mended_where_the_words_stand(tmp_path):
         ("classify", {"text": "一", "label": ["a", "b"]}, "one label is needed"),
         ("classify", {"text": "一", "label": ""}, "the label is empty"),
         ("pairs", {"a": "一", "label": "1"}, "no field for b"),
-        ("choice", {"question": "？", "choices": ["甲"], "answer": 0}, "there are 1 choices"),
+        ("choice", {"question": "？", "choices": ["甲"], "answer": 0}, "there is one choice, '甲'"),
         ("choice", {"question": "？", "choices": ["甲", "甲"], "answer": 0}, "two choices are the same"),
         ("choice", {"question": "？", "choices": ["甲", "乙"], "answer": 4}, "none of the 2 choices"),
         ("reading", {"context": "甲", "question": "？", "answers": ["乙"]}, "the answer '乙' is not in the passage"),

@@ -304,3 +304,23 @@ def test_a_scorer_without_numbers_is_an_error():
 def test_the_tasks_run_on_real_models(nsp_scorer):
     assert {r.label for r in classify_pairs(nsp_scorer, PAIRS)} == {"entailment", "neutral", "contradiction"}
     assert len(fill_blanks(nsp_scorer, [Cloze(POEM, ("油灯", "天黑"))])[0].candidates) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "blank", "place"),
+    [
+        ("五个______好", "____", (2, 8)),
+        ("五个____________好", "____", (2, 14)),
+        ("＿＿＿好", "＿＿", (0, 3)),
+        ("a#b##", "##", (3, 5)),
+    ],
+)
+def test_a_longer_line_is_one_blank(text, blank, place):
+    item = Cloze(text, ("甲", "乙"), blank=blank)
+    assert (item.place.start, item.place.end) == place
+    assert item.place.text == text[slice(*place)]
+
+
+def test_two_lines_are_two_blanks():
+    with pytest.raises(InputError, match="has 2 blanks"):
+        Cloze("一____，二_____。", ("甲", "乙"))

@@ -59,19 +59,22 @@ def compare(
 
     from ironwok.cli.console import say
     from ironwok.cli.lines import ResultFile, check_out
-    from ironwok.cli.training_report import teller
+    from ironwok.cli.training_report import Teller
     from ironwok.cli.tuning import named_fields
     from ironwok.errors import DataError
     from ironwok.progress import progress_bar
     from ironwok.students.tuned.examples import PairExample
-    from ironwok.training.tuning.data import read_examples
+    from ironwok.training.tuning.data import identified_examples
     from ironwok.training.tuning.fields import Fields
 
     check_out(out, file, resume=resume)
     fields = Fields("pairs", named_fields(field or ()), gold=None)
     settings = {"model": model, "relation": relation, "fields": fields.named}
-    examples = read_examples(file, fields, encoding=encoding, on_problem=teller())
-    pairs = (_Pair(line, one.first, other=one.second) for line, one in examples if isinstance(one, PairExample))
+    told = Teller()
+    examples = identified_examples(file, fields, encoding=encoding, on_problem=told)
+    pairs = (
+        _Pair(line, one.first, name, other=one.second) for line, one, name in examples if isinstance(one, PairExample)
+    )
     scorer, labels = _judge(model, relation)
     written = 0
     with (
@@ -83,8 +86,11 @@ def compare(
                 results.write(pair, answer)
             written += len(part)
             advance(len(part))
-    if not written and not results.kept:
-        raise DataError(f"{file}: there is no pair of sentences in it; --field a=NAME and b=NAME say where they stand")
+        told.sum_up()
+        if not written and not results.kept:
+            raise DataError(
+                f"{file}: there is no pair of sentences in it; --field a=NAME and b=NAME say where they stand"
+            )
     if out is not None:
         earlier = (
             t(en=f", {results.kept} were there already", zh=f"，此前已有 {results.kept} 对") if results.kept else ""

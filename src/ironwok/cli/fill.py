@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ironwok.zero_shot.tasks import Ranking
 
 _AT_ONCE = 256  # texts
+_FEW = 100  # texts with blanks, by which adapting does hardly any good
 _BLANK = re.compile(r"_{2,}|＿{2,}")
 
 
@@ -94,8 +95,8 @@ def fill(
     import sys
 
     from ironwok.cli.console import say
-    from ironwok.cli.lines import ResultFile, check_out, read_labels
-    from ironwok.cli.training_report import teller
+    from ironwok.cli.lines import ResultFile, check_out
+    from ironwok.cli.training_report import Teller
     from ironwok.cli.tuning import named_fields
     from ironwok.progress import progress_bar
     from ironwok.training.tuning.fields import Fields
@@ -105,7 +106,7 @@ def fill(
     check_out(out, file, resume=resume, adapt=adapt)
     if blank is not None and not blank.strip():
         raise InputError("--blank is empty: give the mark as it stands in the texts, such as #idiom#")
-    shared = tuple(read_labels(candidates)) if candidates is not None else ()
+    shared = _shared(candidates) if candidates is not None else ()
     fields = Fields("blanks", named_fields(field or ()))
     settings: dict[str, Any] = {
         "model": model,
@@ -116,12 +117,27 @@ def fill(
     }
     scorer: Scorer = _judge(model)
     if adapt is not None:
-        heap = [one.item for one in _read(adapt, fields, shared, blank, encoding, on_problem=lambda _: None)]
+        # of the input itself it is said later what cannot be used
+        is_input = adapt.exists() and file.exists() and adapt.samefile(file)
+        told = Teller()
+        on_problem = (lambda _: None) if is_input else told
+        heap = [one.item for one in _read(adapt, fields, shared, blank, encoding, on_problem=on_problem)]
+        told.sum_up()
         if not heap:
             raise DataError(f"--adapt is {adapt}, where no text has a blank with candidates")
+        if len(heap) < _FEW:
+            say(
+                t(
+                    en=f"note: {adapt} has {len(heap)} texts with blanks; adapting wants some hundreds, few make "
+                    "answers too sure",
+                    zh=f"注意：{adapt} 里只有 {len(heap)} 条带空格的文本；适应需要几百条，太少会使结果过于自信",
+                ),
+                style="yellow",
+            )
         scorer = adapted_to_blanks(scorer, heap)
         settings["adapted"] = named_heap([repr((one.text, one.candidates)) for one in heap])
-    asked = _read(file, fields, shared, blank, encoding, on_problem=teller())
+    told = Teller()
+    asked = _read(file, fields, shared, blank, encoding, on_problem=told)
     written = 0
     with (
         ResultFile(out, settings=settings, resume=resume, overwrite=overwrite) as results,
@@ -132,11 +148,12 @@ def fill(
                 results.write(one, answer)
             written += len(part)
             advance(len(part))
-    if not written and not results.kept:
-        raise DataError(
-            f"{file}: no text in it has a blank with candidates; --field text=NAME and candidates=NAME say where they "
-            "stand, --blank how a blank is written"
-        )
+        told.sum_up()
+        if not written and not results.kept:
+            raise DataError(
+                f"{file}: no text in it has a blank with candidates; --field text=NAME and candidates=NAME say where "
+                "they stand, --blank how a blank is written"
+            )
     if out is not None:
         earlier = (
             t(en=f", {results.kept} were there already", zh=f"，此前已有 {results.kept} 条") if results.kept else ""
@@ -166,6 +183,18 @@ class _Filled:
         return {"blank": place and [place.start, place.end], "word": self.ranking.best.name, "scores": scores}
 
 
+def _shared(given: str) -> tuple[str, ...]:
+    """The candidates of all texts, as typed or of a file. Raises LabelError for what is no list of them."""
+    from ironwok.cli.lines import read_labels
+    from ironwok.errors import LabelError
+    from ironwok.zero_shot.tasks.ranking import check_candidates
+
+    names = read_labels(given if given.startswith("@") else given.replace("|", ","))
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise LabelError(f"--candidates {given!r:.60} is {names!r:.40}: a list of words is needed")
+    return check_candidates([name.strip() for name in names], of=f"--candidates {given!r:.60}")
+
+
 def _judge(model: str) -> AssociationScorer:
     """The scorer of the model that reads the table and the head for blanks; no encoder is needed."""
     from ironwok.errors import MissingHeadError
@@ -193,10 +222,10 @@ def _read(
     """The texts of a file with a blank and candidates each; others are told of and left out."""
     from ironwok.errors import IronwokError
     from ironwok.students.tuned.examples import ChoiceExample
-    from ironwok.training.tuning.data import Problem, read_examples
+    from ironwok.training.tuning.data import Problem, identified_examples
     from ironwok.zero_shot.tasks import Cloze
 
-    for line, one in read_examples(file, fields, encoding=encoding, on_problem=on_problem):
+    for line, one, name in identified_examples(file, fields, encoding=encoding, on_problem=on_problem):
         if not isinstance(one, ChoiceExample):
             continue
         names = one.choices or shared
@@ -205,14 +234,14 @@ def _read(
                 raise DataError(
                     "it has no candidates: give them in a field such as candidates, or for all texts by --candidates"
                 )
-            yield _Asked(line, one.passage, item=Cloze(one.passage, names, mark_of(one.passage, blank)))
+            yield _Asked(line, one.passage, name, item=Cloze(one.passage, names, mark_of(one.passage, blank)))
         except IronwokError as error:
             on_problem(Problem(str(file), line, str(error)))
 
 
 def mark_of(text: str, blank: str | None) -> str:
-    """How the blank of this text is written."""
-    if blank is not None:
+    """How the blank of this text is written. A mark of underscores means as many as there are behind one another."""
+    if blank is not None and (len(blank) == 1 or blank.strip("_＿")):
         return blank
     found = _BLANK.findall(text)
     if len(found) != 1:

@@ -266,15 +266,23 @@ class ResultFile:
         self._waiting: list[dict[str, Any]] = []
         self._since = 0.0
         self._log: Any = None
+        self._begun = False  # whether the file is as this run wants it; before, an earlier one stays as it was
+        self._new = self._written = False
 
     def __enter__(self) -> ResultFile:
         if self.path is not None and not self._dry:
             self._open(self.path)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: object, *_: object) -> None:
         try:
             self.flush()
+            if error is None and self._log is not None:
+                self._begin()
+            elif self._new and not self._written and self.path is not None:
+                # nothing came of it, and a file without results would only be in the way of the next try
+                self.path.unlink(missing_ok=True)
+                self._asked(self.path).unlink(missing_ok=True)
         finally:
             if self._log is not None:
                 self._log.close()
@@ -309,19 +317,22 @@ class ResultFile:
     def flush(self) -> None:
         """Bring what waits to the disk."""
         if self._waiting and self._log is not None:
+            self._begin()
+            self._written = True
             waiting, self._waiting = self._waiting, []
             self._log.append(waiting)
 
     def _open(self, path: Path) -> None:
-        from ironwok.files import LineLog, json_line, replace_file, writing
+        from ironwok.files import LineLog, check_writable, writing
 
         if path.is_dir():
             raise OutputError(f"{path} is a folder: name a file, such as {path / 'labels.jsonl'}")
         if path.exists() and not path.is_file():
             raise OutputError(f"{path} is no ordinary file: leave --out out to write to standard output")
-        asked = path.with_name(f".{path.name}.settings")
+        asked = self._asked(path)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            check_writable(path)
         self._log = LineLog(path)
         if path.exists() and not self._overwrite:
             if not self._resume:
@@ -332,9 +343,23 @@ class ResultFile:
             except OutputError as error:
                 raise OutputError(f"{path} holds a line that is no result: pass --overwrite to start anew") from error
         self.kept = len(self._done)
+        self._new = not path.exists()
+        if self._new:
+            self._begin()  # there is nothing to lose, and whoever looks sees that it goes on
+
+    def _begin(self) -> None:
+        """Make the file what this run goes on with; not before there is something to write, or all is done."""
+        from ironwok.files import json_line, replace_file
+
+        if self._begun or self.path is None:
+            return
+        self._begun = True
         # a last line that was cut off goes, the rest stays as it is
         self._log.keep(json_line(record) for record in self._done)
-        replace_file(asked, json.dumps(self._settings, ensure_ascii=False, indent=2).encode())
+        replace_file(self._asked(self.path), json.dumps(self._settings, ensure_ascii=False, indent=2).encode())
+
+    def _asked(self, path: Path) -> Path:
+        return path.with_name(f".{path.name}.settings")
 
     def _compare(self, asked: Path) -> None:
         try:

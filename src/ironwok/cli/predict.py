@@ -58,7 +58,7 @@ def predict(
 
     from ironwok.cli.console import say
     from ironwok.cli.lines import check_out
-    from ironwok.cli.training_report import teller
+    from ironwok.cli.training_report import Teller
     from ironwok.cli.tuning import named_fields, scores_of
     from ironwok.errors import IronwokWarning, OutputError
     from ironwok.files import json_line, replace_file
@@ -84,7 +84,7 @@ def predict(
             batch_size=batch_size,
             device=device,
             dtype=dtype,
-            on_problem=teller(),
+            on_problem=Teller(),
             on_record=advance,
         )
         lines: list[bytes] = []

@@ -203,7 +203,7 @@ def train(
     from ironwok.cli import EXIT_INTERRUPTED
     from ironwok.cli.console import say
     from ironwok.cli.extraction_watch import ExtractionWatch
-    from ironwok.cli.training_report import report_run, teller
+    from ironwok.cli.training_report import Teller, report_run
     from ironwok.events.classes import TASKS
     from ironwok.students.tuned.examples import TASKS as TUNED
     from ironwok.training.extraction.settings import load_settings
@@ -244,7 +244,7 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
-    tell = teller()
+    tell = Teller()
 
     def tell_lost(problem: Problem) -> None:
         # the other problems cost no annotation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,17 +18,27 @@ if TYPE_CHECKING:
 _MOST_SHOWN = 10
 
 
-def teller() -> Callable[[object], None]:
-    """Prints the first examples that are left out; a warning counts all of them."""
-    count = 0
+class Teller:
+    """Prints the first examples that are left out, and counts all of them."""
 
-    def tell(problem: object) -> None:
-        nonlocal count
-        count += 1
-        if count <= _MOST_SHOWN:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, problem: object) -> None:
+        self.count += 1
+        if self.count <= _MOST_SHOWN:
             say(t(en=f"left out: {problem}", zh=f"未采用：{problem}"), style="yellow")
 
-    return tell
+    def sum_up(self) -> None:
+        """Say how many there were, where not all were printed."""
+        if self.count > _MOST_SHOWN:
+            say(
+                t(
+                    en=f"{self.count} records left out; the first {_MOST_SHOWN} are named above",
+                    zh=f"共有 {self.count} 条记录未采用，以上是前 {_MOST_SHOWN} 条",
+                ),
+                style="yellow",
+            )
 
 
 def report_run(result: TrainResult, out: Path, figures: str) -> None:

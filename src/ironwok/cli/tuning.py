@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from ironwok.cli.language import t
-from ironwok.cli.training_report import report_run, teller
+from ironwok.cli.training_report import Teller, report_run
 from ironwok.cli.training_watch import TrainingWatch
 
 _SHOWN = ("accuracy", "macro_f1", "f1", "exact")
@@ -84,7 +84,7 @@ def train_labelled(
             resume=resume,
             curves=curves,
             device=device,
-            on_problem=teller(),
+            on_problem=Teller(),
             on_note=lambda note: say(t(en=f"note: {note}", zh=f"注意：{note}"), style="yellow"),
             progress=watch,
         )

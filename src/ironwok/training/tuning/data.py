@@ -79,11 +79,24 @@ def read_examples(
     A .txt is a table, too. What is no example is reported and left out, the rest goes on.
     Raises DataError for a file that cannot be read at all.
     """
+    for line, example, _ in identified_examples(path, fields, encoding=encoding, on_problem=on_problem):
+        yield line, example
+
+
+def identified_examples(
+    path: Path,
+    fields: Fields,
+    *,
+    encoding: str | None = None,
+    on_problem: Callable[[Problem], None] = lambda problem: None,
+) -> Iterator[tuple[int, Example, str | int | None]]:
+    """As `read_examples`, each with the "id" of its record, None where it has none."""
     for line, record in _records(path, fields, encoding, on_problem):
         try:
             for one in questions_of(record):
+                name = one.get("id")
                 try:
-                    yield line, fields.example(one)
+                    yield line, fields.example(one), name if isinstance(name, str | int) else None
                 except Unusable as problem:
                     on_problem(Problem(str(path), line, str(problem)))
         except Unusable as problem:
@@ -95,7 +108,7 @@ def _records(
 ) -> Iterator[tuple[int, Any]]:
     suffix = unpacked_name(path).suffix.lower()
     if suffix not in (*_JSON, *_TABLES):
-        raise DataError(f"{path}: labelled examples are read from .jsonl, .json, .csv and .tsv files, packed or not")
+        raise DataError(f"{path}: records are read from .jsonl, .json, .csv and .tsv files, packed or not")
     options = ReadOptions(encoding=encoding)
     try:
         if suffix in _JSON:

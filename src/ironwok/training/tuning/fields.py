@@ -155,8 +155,10 @@ class Fields:
         """No choices where the record has none: they may be the same for all."""
         text = _text("text", self._of(record, "text"), stripped=False)
         given = self._of(record, "candidates")
-        listed = _one_each(record) if given is None else given
-        return ChoiceExample(text, "", tuple(_choices(listed, record)) if listed else ())
+        # an empty cell of a table says that there is nothing in it
+        nothing = given is None or given == [] or (isinstance(given, str) and not given.strip())
+        listed = _one_each(record) if nothing else given
+        return ChoiceExample(text, "", tuple(_choices(listed, record, called="candidate", most=None)) if listed else ())
 
     def _reading(self, record: Mapping[str, Any]) -> ReadingExample:
         context = _text("context", self._of(record, "context"), stripped=False)
@@ -190,7 +192,9 @@ def _text(part: str, value: Any, *, stripped: bool = True) -> str:
     return value.strip() if stripped else value  # offsets count from the passage's own beginning
 
 
-def _choices(given: Any, record: Mapping[str, Any]) -> list[str]:
+def _choices(
+    given: Any, record: Mapping[str, Any], *, called: str = "choice", most: int | None = _MOST_CHOICES
+) -> list[str]:
     if given is None:  # a column for each
         given = _one_each(record)
     if isinstance(given, str):
@@ -201,10 +205,12 @@ def _choices(given: Any, record: Mapping[str, Any]) -> list[str]:
     if isinstance(given, Mapping):
         given = list(given.values())
     if not isinstance(given, Sequence) or isinstance(given, str):
-        raise Unusable(f"choices is {_shown(given)}: a list is needed")
-    listed = [_text("a choice", one) for one in given]
-    if not 2 <= len(listed) <= _MOST_CHOICES:
-        raise Unusable(f"there are {len(listed)} choices: 2 to {_MOST_CHOICES} are needed")
+        raise Unusable(f"{called}s is {_shown(given)}: a list is needed")
+    listed = [_text(f"a {called}", one) for one in given]
+    if len(listed) < 2:
+        raise Unusable(f"there is one {called}, {listed[0]!r:.40}: a list is needed, or | between them")
+    if most is not None and len(listed) > most:
+        raise Unusable(f"there are {len(listed)} {called}s: 2 to {most} are needed")
     return listed
 
 

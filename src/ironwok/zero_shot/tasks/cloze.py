@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -22,6 +23,8 @@ from ironwok.zero_shot.tasks.ranking import (
     rank,
 )
 
+_LINE = "_＿"
+
 Context = Literal["beside", "around"]
 
 
@@ -29,7 +32,7 @@ Context = Literal["beside", "around"]
 class Cloze:
     """A text with one blank, and what may fill it.
 
-    blank: the mark of the blank, such as "____" or "#idiom#", found once in the text; ``place`` is where.
+    blank: the mark of the blank, such as "____" (or longer) or "#idiom#", found once in the text; ``place`` is where.
     """
 
     text: str
@@ -40,11 +43,12 @@ class Cloze:
     def __post_init__(self) -> None:
         check_text(self.text, 0)
         check_candidates(self.candidates, of=f"the blank of {self.text!r:.30}")
-        found = self.text.count(self.blank) if self.blank else 0
-        if found != 1:
-            raise InputError(f"text {self.text!r:.40} has {found} blanks {self.blank!r}, one is needed")
-        start = self.text.index(self.blank)
-        object.__setattr__(self, "place", Span(start, start + len(self.blank), self.blank))
+        # a longer line of underscores is one blank
+        more = f"{re.escape(self.blank[-1])}*" if self.blank and not self.blank.strip(_LINE) else ""
+        found = list(re.finditer(re.escape(self.blank) + more, self.text)) if self.blank else []
+        if len(found) != 1:
+            raise InputError(f"text {self.text!r:.40} has {len(found)} blanks {self.blank!r}, one is needed")
+        object.__setattr__(self, "place", Span(*found[0].span(), found[0][0]))
 
 
 def fill_blanks(
