@@ -139,14 +139,42 @@ def test_half_precision_moves_scores_only_a_little(nsp_folder, nsp_scorer):
     assert half.score([pair]) == pytest.approx(nsp_scorer.score([pair]), abs=0.2)
 
 
-@pytest.mark.parametrize(("flags", "expected"), [("avx2 avx512_bf16", torch.bfloat16), ("avx2 avx512f", torch.float32)])
-def test_auto_takes_half_precision_only_where_the_processor_has_it(flags, expected, tmp_path, monkeypatch):
+@pytest.fixture
+def unmeasured():
+    """Forget what was measured of the processor, before and after."""
+    devices._bfloat16_pays.cache_clear()
+    yield
+    devices._bfloat16_pays.cache_clear()
+
+
+@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.parametrize(
+    ("flags", "seconds", "expected"),
+    [
+        ("avx2 avx512_bf16", 0.5, torch.bfloat16),
+        ("avx2 avx512_bf16", 0.9, torch.float32),  # what it gains is not worth the rounding
+        ("avx2 avx512_bf16", 2.0, torch.float32),  # it has the instructions, and they are slow
+        ("avx2 avx512f", 0.5, torch.float32),
+    ],
+)
+def test_auto_takes_half_precision_only_where_the_processor_is_faster_in_it(
+    flags, seconds, expected, tmp_path, monkeypatch
+):
     processor = tmp_path / "cpuinfo"
     processor.write_text(f"flags : fpu {flags}\n", encoding="utf-8")
     monkeypatch.setattr(devices, "_PROCESSOR", processor)
+    monkeypatch.setattr(devices, "_seconds", lambda *_: [1.0, seconds])
     assert devices.pick_dtype("auto", torch.device("cpu")) == expected
     monkeypatch.setattr(devices, "_PROCESSOR", tmp_path / "nothing")
     assert devices.pick_dtype("auto", torch.device("cpu")) == torch.float32
+
+
+def test_the_least_time_counts_but_for_the_first_one(monkeypatch):
+    """Of two formats that take turns, by a clock that says how long each product took."""
+    took = [1, 2, *(9, 4), *(5, 8), *(6, 7), *[5, 4] * (devices._TIMES - 3)]
+    clock = iter([reading for seconds in took for reading in (0, seconds)])
+    monkeypatch.setattr(devices, "perf_counter", lambda: next(clock))
+    assert devices._seconds(torch.float32, torch.bfloat16) == [5, 4]
 
 
 @pytest.mark.parametrize(

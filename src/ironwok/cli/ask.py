@@ -228,8 +228,8 @@ def ask(
             "--dtype",
             metavar="NAME",
             help=t(
-                en="float32, bfloat16, float16, or auto: bfloat16 where the device computes in it.",
-                zh="float32、bfloat16、float16 或 auto（设备支持时用 bfloat16）。",
+                en="float32, bfloat16, float16, or auto: bfloat16 where the device is faster in it.",
+                zh="float32、bfloat16、float16 或 auto（bfloat16 在本机更快时才用）。",
             ),
         ),
     ] = "auto",

@@ -151,8 +151,8 @@ Dtype = Annotated[
         "--dtype",
         metavar="NAME",
         help=t(
-            en="float32, bfloat16 (faster on recent processors), or auto (default: float32).",
-            zh="float32、bfloat16（在新处理器上更快）或 auto（默认 float32）。",
+            en="float32, bfloat16 (faster on some processors), or auto, which measures it (default: float32).",
+            zh="float32、bfloat16（在有些处理器上更快）或 auto（先测一下再选；默认 float32）。",
         ),
     ),
 ]

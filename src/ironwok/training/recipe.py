@@ -235,7 +235,7 @@ class PretrainRecipe(_Section):
     """A whole pretraining run.
 
     seed: of everything that is drawn. held_out: share of documents kept for evaluation. precision: "bf16", "fp32",
-    or "auto": bf16 where the device computes in it (elsewhere it is slower); a resumed run stays as it began.
+    or "auto": bf16 where the device is faster with it, which is measured; a resumed run stays as it began.
     checkpoint_every: steps. model: keys of `ironwok.models.RoFormerV2Config`, but for the size of the vocabulary.
     """
 

@@ -29,8 +29,8 @@ class ScorerOptions:
     """How to load and run the model behind a scorer.
 
     device: "cpu", "cuda", "cuda:1", ...; None for a GPU where there is one.
-    dtype: "float32", "bfloat16", "float16"; "auto" takes bfloat16 where the device computes in it; None for float32.
-    bfloat16 is about three times as fast on a CPU that has it, and moves scores by about a hundredth.
+    dtype: "float32", "bfloat16", "float16"; "auto" takes bfloat16 where the device is faster in it; None for float32.
+    bfloat16 is up to three times as fast on a CPU that is made for it, and moves scores by about a hundredth.
     batch_size: most pairs in one pass. max_tokens: longest input, None for all that the model takes.
     on_self_check: what a next-sentence model that guesses leads to: "warn", "raise", or "skip" the check.
     onnx: whether a next-sentence model that `ironwok export-onnx` found faster on this machine is run by onnxruntime.
