@@ -180,13 +180,13 @@ def evaluate(task: Task, scorer: Scorer, options: Options, *, progress: bool = F
 
 
 def _protocol(settings: dict[str, Any], scorer: Scorer, options: Options) -> str:
-    """As asked for; else the head for the task's relation where there is one, or the task's own protocol where the
-    scorer takes a whole sentence as the prompt. A blank is always cc.
+    """As asked for; else the task's own protocol where the scorer takes a whole sentence as the prompt, by the head for
+    the task's relation where there is one ("head-sc"). A blank is always cc.
     """
     if settings["kind"] == "cloze":
         return "cc"
     if options.protocol in (None, "head") and "relation" in settings and getattr(scorer, "relations", None) is not None:
-        return "head"
+        return options.protocol or f"head-{settings['protocol']}"
     if options.protocol not in (None, "head"):
         return options.protocol
     return settings["protocol"] if getattr(scorer, "reads_sentences", True) else "cc"
@@ -237,9 +237,10 @@ def _at_most(scorer: Scorer, tokens: int) -> int | None:
 def _pairs(task: Task, settings: dict, scorer: Scorer, protocol: str, options: Options, progress: bool):
     del progress
     pairs = [(row[settings["first"]], row[settings["second"]]) for row in task.rows]
-    if protocol == "head":
+    if protocol.startswith("head"):
         named = settings["relation"]  # the head's answer -> label of the data
-        results = classify_pairs(scorer, pairs, labels=list(named), protocol="head")
+        prior = [1.0] * len(named) if protocol == "head-sc" else None
+        results = classify_pairs(scorer, pairs, labels=list(named), protocol="head", prior=prior)
         return [named[result.label] for result in results]
     return _related(pairs, settings, scorer, protocol, options, symmetric=settings.get("symmetric", False))
 

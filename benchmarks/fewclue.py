@@ -4,7 +4,8 @@
 
 FOLDER/TASK/SPLIT.jsonl[.xz] are the files of github.com/CLUEbenchmark/FewCLUE. Prints a table, then one line of JSON:
 {"avg": ..., "eprstmt": ..., ...} in percent. Samples-contrast results carry a star: they look at the
-whole split. A dagger: by a head that was trained on labelled pairs (--protocol sc asks without it).
+whole split. A dagger: by a head that was trained on labelled pairs, with the star across the split as the paper does,
+alone each pair by itself (--protocol head); --protocol sc asks without the head.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from _table import finish, show
 from ironwok.errors import IronwokError
 from ironwok.zero_shot import EncoderScorer, Scorer, ScorerOptions, load_scorer, self_check
 
+_MARKS = {"sc": "*", "head": "†", "head-sc": "†*"}  # of protocols
+
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -27,7 +30,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", default="ironwok-small", help="bundled name, folder, or hub id")
     parser.add_argument("--scorer", default="nsp", help="nsp, pet, nli, or a plug-in")
     parser.add_argument(
-        "--protocol", choices=("cc", "sc", "head"), help="for all tasks that have it (default: head, else the paper's)"
+        "--protocol", choices=("cc", "sc", "head"), help="for all tasks that have it (default: the paper's)"
     )
     parser.add_argument("--position", choices=("prefix", "suffix"), help="for all tasks (default: the paper's)")
     parser.add_argument("--calibrate", action="store_true", help="contextual calibration in classification tasks")
@@ -123,7 +126,7 @@ def report(
 ) -> None:
     names = list(outcomes)
     rows: list[list] = []
-    star = {name: {"sc": "*", "head": "†"}.get(outcome.protocol, "") for name, outcome in outcomes.items()}
+    star = {name: _MARKS.get(outcome.protocol, "") for name, outcome in outcomes.items()}
     ours = [f"{outcomes[name].accuracy:.1f}{star[name]}" for name in names]
     adapting = f", adapted to {' and '.join(options.adapt)}" if options.adapt else ""
     rows.append([f"this run, {options.split}{adapting}", average(outcomes), *ours])
@@ -155,7 +158,7 @@ def report(
         rows.append([f"{model}, test_public", shown, *(f"{by_task[n]}{'*' if n in starred else ''}" for n in names)])
     notes = [
         "* samples-contrast: ranks all rows of the split and assumes that classes are equally frequent",
-        "† answered row by row by a head that was trained on labelled pairs: not zero-shot as in the papers",
+        "† by a head that was trained on labelled pairs: not zero-shot as in the papers; without star row by row",
         *notes,
     ]
     show("FewCLUE, zero-shot accuracy in percent", ["", "avg", *names], rows, notes=notes)

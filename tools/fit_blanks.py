@@ -4,9 +4,8 @@
     python tools/fit_blanks.py --model FOLDER --blanks FILE
 
 FILE is JSON Lines as `ironwok fill` takes them (text with ____, a list of candidates), with the right word of each text
-in a field "answer": blanks in texts that FOLDER was
-not trained on, best of another kind than those, as that is where a head is led astray. What makes the right words
-likeliest is written into FOLDER/blanks.safetensors.
+in a field "answer": blanks in texts that FOLDER was not trained on, best of another kind than those, as that is where a
+head is led astray. What makes the right words likeliest is written into FOLDER/blanks.safetensors.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ironwok.cli.fill import mark_of
 from ironwok.errors import DataError, IronwokError
 from ironwok.text.associations import Associations
 from ironwok.text.tokenizer import load_tokenizer
@@ -40,7 +38,7 @@ def read(file: Path) -> list[tuple[Cloze, int]]:
             if not isinstance(candidates, list):
                 raise DataError(f"candidates is {candidates!r:.60}: a list is needed")
             candidates = tuple(candidates)
-            found.append((Cloze(text, candidates, mark_of(text, None)), candidates.index(answer)))
+            found.append((Cloze(text, candidates), candidates.index(answer)))
         except (KeyError, TypeError, ValueError, IronwokError) as error:
             raise DataError(
                 f"{file}:{line}: no text with a blank, candidates and their right answer ({error})"

@@ -64,6 +64,53 @@ def test_a_file_of_results_is_gone_on_with(file, tmp_path, capsys):
     assert "relation: 'paraphrase' there, 'inference' now" in capsys.readouterr().err
 
 
+def test_pairs_are_compared_with_one_another(file, tmp_path, capsys):
+    assert main(["compare", str(file)]) == 0
+    alone = records(capsys.readouterr().out)
+    out = tmp_path / "compared.jsonl"
+    asked = ["compare", str(file), "--prior", "same=0.67", "--out", str(out)]
+    assert main(asked) == 0
+    assert "there are 3; few tell little" in capsys.readouterr().err
+    whole = out.read_bytes()
+    found = records(whole.decode())
+    assert [one["line"] for one in found] == [one["line"] for one in alone]
+    nearest = sorted(alone, key=lambda one: -one["scores"]["same"])[:2]
+    assert {one["line"] for one in found if one["label"] == "same"} == {one["line"] for one in nearest}
+    out.write_bytes(whole[: whole.index(b"\n") + 1])
+    assert main([*asked, "--resume"]) == 0
+    assert out.read_bytes() == whole
+    assert main(["compare", str(file), "--out", str(out), "--resume"]) == 1
+    assert "prior: {'different': 0.3" in capsys.readouterr().err
+
+
+def test_even_shares_are_those_of_all_answers(file, capsys):
+    found = []
+    for prior in ("even", "entailment=0.333333333,neutral=0.333333333", "contradiction=0.333333333"):
+        assert main(["compare", str(file), "-r", "inference", "--prior", prior]) == 0
+        found.append([one["scores"] for one in records(capsys.readouterr().out)])
+    assert len(found[0]) == 3
+    assert found[1] == [pytest.approx(scores, abs=1e-5) for scores in found[0]]
+    assert found[2] == [pytest.approx(scores, abs=1e-5) for scores in found[0]]
+
+
+@pytest.mark.parametrize(
+    ("prior", "said"),
+    [
+        ("", "--prior is '': give even, or shares between 0 and 1 such as different=0.1"),
+        ("same", "--prior is 'same': give even, or shares"),
+        ("same=viele", "--prior is 'same=viele': give even, or shares"),
+        ("gleich=0.2", "--prior names 'gleich'; the answers are different, same"),
+        ("same=1.2", "such as different=0.1; same has 1.2"),
+        ("same=nan", "such as different=0.1; same has nan"),
+        ("same=0.7,different=0.7", "these come to 1.4, not to 1"),
+        ("same=0.2，different=0.2", "these come to 0.4, not to 1"),
+    ],
+)
+def test_a_prior_that_is_none_is_refused(file, capsys, prior, said):
+    assert main(["compare", str(file), "--prior", prior]) == 1
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

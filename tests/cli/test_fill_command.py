@@ -166,7 +166,7 @@ def test_a_file_of_results_is_gone_on_with(tmp_path, capsys):
     assert "1 were there already" in said
     assert out.read_bytes() == whole
     assert main(["fill", str(file), "--out", str(out), "--resume", "--blank", "__"]) == 1
-    assert "blank: None there, '__' now" in capsys.readouterr().err
+    assert "blank: '____' there, '__' now" in capsys.readouterr().err
     write(file, ROOM | {"candidates": ["反败为胜", "井井有条"]}, DOCTOR, LETTERS)
     assert main(["fill", str(file), "--out", str(out), "--resume"]) == 1
     assert "resume with the same input" in capsys.readouterr().err

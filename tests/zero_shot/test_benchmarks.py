@@ -6,7 +6,9 @@ import json
 import lzma
 import sys
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from ironwok.errors import DataError
@@ -100,6 +102,28 @@ def test_candidates_contrast_is_there_for_every_task(benchmarks, data, overlap, 
     outcome = answers(benchmarks, data, name, overlap, protocol="cc")
     assert outcome.protocol == "cc"
     assert len(overlap.asked) == len(ROWS[name]) * outcome.classes * (2 if name == "bustm" else 1)
+
+
+class Doubting:
+    """A head that finds every pair different, and the first one least."""
+
+    answers: ClassVar = {"paraphrase": ("different", "same")}
+
+    def judge(self, pairs, relation, *, symmetric=False):
+        assert (relation, symmetric) == ("paraphrase", True)
+        return np.array([(1 - score, score) for score in np.linspace(0.4, 0.1, len(pairs))])
+
+
+def test_a_head_answers_row_by_row_or_across_the_split_as_the_paper_does(benchmarks, data, overlap):
+    overlap.relations = Doubting()
+    alone = answers(benchmarks, data, "bustm", overlap, protocol="head")
+    assert (alone.protocol, alone.answers) == ("head", ("0",) * len(ROWS["bustm"]))
+    across = answers(benchmarks, data, "bustm", overlap)
+    assert (across.protocol, across.answers) == ("head-sc", ("1", "0"))
+    assert overlap.asked == []
+    assert answers(benchmarks, data, "bustm", overlap, protocol="sc").protocol == "sc"
+    assert overlap.asked
+    assert answers(benchmarks, data, "csl", overlap, protocol="head").protocol == "sc"  # no head for these
 
 
 def test_a_masked_lm_answers_all_tasks_by_candidates(benchmarks, data, pet_scorer):

@@ -9,7 +9,7 @@ import pytest
 
 from ironwok.errors import InputError
 from ironwok.zero_shot import NSPScorer, ScorerOptions, load_scorer
-from ironwok.zero_shot.tasks import classify_pairs
+from ironwok.zero_shot.tasks import PairClassification, classify_pairs, share_out
 
 PAIRS = [("今天下雨了", "今天下雨了"), ("今天下雨了", "昨天下雪"), ("今天下雨了", "股票大跌")]
 
@@ -53,7 +53,7 @@ def test_what_means_the_same_is_asked_both_ways_and_labels_come_in_any_order(jud
     "options",
     [
         {"protocol": "sc"},
-        {"prior": [1, 1, 1]},
+        {"protocol": "sc", "prior": [1, 1, 1]},
         {"labels": ("same", "different", "unclear")},
         {"labels": {"same": "也就是", "different": "不过"}},
         {"labels": {"same": "也就是", "different": "不过"}, "protocol": "cc"},
@@ -68,11 +68,55 @@ def test_elsewhere_the_scorer_is_asked(judging, options):
 def test_a_head_that_cannot_answer_is_refused(judging):
     with pytest.raises(InputError, match="labels are good, bad: the head answers entailment, neutral, contradiction;"):
         classify_pairs(judging, PAIRS, labels=("good", "bad"), protocol="head")
-    with pytest.raises(InputError, match="a prior is for samples-contrast alone"):
-        classify_pairs(judging, PAIRS, protocol="head", prior=[1, 1, 1])
+    with pytest.raises(InputError, match="the prior has 2 shares, 3 are needed"):
+        classify_pairs(judging, PAIRS, protocol="head", prior=[1, 1])
     judging.relations = None
     with pytest.raises(InputError, match="brings no head for relations"):
         classify_pairs(judging, PAIRS, protocol="head")
+
+
+def alike(*scores: float) -> list[PairClassification]:
+    """Pairs that a head gives these scores of meaning the same."""
+    return [
+        PairClassification(
+            "早", f"晚{number}", *zip(*sorted({"same": score, "different": 1 - score}.items()), strict=True)
+        )
+        for number, score in enumerate(scores)
+    ]
+
+
+def test_shares_are_taken_by_the_pairs_that_stand_out():
+    """A head that says "different" to all of them still knows which are more alike."""
+    shared = share_out(alike(0.1, 0.4, 0.3, 0.2), {"same": 0.5, "different": 0.5})
+    assert [one.label for one in shared] == ["different", "same", "same", "different"]
+    assert [one.second for one in shared] == ["晚0", "晚1", "晚2", "晚3"]
+    assert all(sum(one.scores) == pytest.approx(1) and one.scores[0] >= one.scores[1] for one in shared)
+    few = share_out(alike(0.1, 0.4, 0.3, 0.2), {"different": 3, "same": 1})
+    assert [one.label for one in few] == ["different", "same", "different", "different"]
+    assert share_out([], {"same": 1, "different": 1}) == []
+
+
+def test_shares_are_for_the_labels_that_were_asked():
+    with pytest.raises(InputError, match="shares are given for same, other, and the labels are different, same"):
+        share_out(alike(0.1, 0.4), {"same": 0.5, "other": 0.5})
+    with pytest.raises(InputError, match="is no distribution"):
+        share_out(alike(0.1, 0.4), {"same": -1, "different": 2})
+
+
+def test_with_a_prior_the_answers_of_the_head_are_compared(judging):
+    """The judge's scores of entailment are 0, 2/3 and 1/3: the prior's shares go by the order of the labels."""
+    alone = [result.label for result in classify_pairs(judging, PAIRS)]
+    assert alone == ["contradiction", "entailment", "neutral"]
+    for labels, prior in (
+        (("entailment", "neutral", "contradiction"), [1, 0, 0]),
+        (("neutral", "contradiction", "entailment"), [0, 0, 1]),
+    ):
+        results = classify_pairs(judging, PAIRS, labels=labels, prior=prior)
+        assert [result.label for result in results] == ["entailment"] * 3
+    assert judging.asked == []
+    assert share_out(classify_pairs(judging, PAIRS), dict.fromkeys(alone, 1.0)) == classify_pairs(
+        judging, PAIRS, labels=alone, prior=[1, 1, 1]
+    )
 
 
 @pytest.mark.parametrize("name", ["nsp", "associations"])
@@ -98,7 +142,7 @@ def test_the_head_is_loaded_when_it_is_asked_for(monkeypatch):
     scorer = load_scorer("associations")
     assert not loaded
     classify_pairs(scorer, PAIRS, protocol="sc")
-    classify_pairs(scorer, PAIRS, prior=[1, 1, 1])
+    classify_pairs(scorer, PAIRS, protocol="sc", prior=[1, 1, 1])
     assert not loaded
     classify_pairs(scorer, PAIRS)
     classify_pairs(scorer, PAIRS)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ironwok.cli.language import t
 from ironwok.cli.lines import Line
 from ironwok.cli.options import AnyModel, Encoding, NamedFields, OutFile, Overwrite, Resume
+from ironwok.errors import InputError
+
+if TYPE_CHECKING:
+    from ironwok.zero_shot.tasks import PairClassification
 
 _AT_ONCE = 256  # pairs
+_FEW = 30  # pairs, of which hardly anything can be said by comparing them
+_EVEN = "even"
+_ROUNDING = 1e-6  # of shares that are added up
 
 
 def about() -> str:
@@ -48,6 +56,19 @@ def compare(
             ),
         ),
     ] = "paraphrase",
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            "--prior",
+            metavar="even|ANSWER=SHARE,…",
+            show_default=False,
+            help=t(
+                en="How the answers are shared out among the pairs, where that is known, such as same=0.1: pairs are "
+                "then compared with one another instead of each judged by itself; even: all answers alike.",
+                zh="已知各种答案大约占多少时给出，如 same=0.1：句对之间互相比较，不再逐对判断；even 表示各占一样多。",
+            ),
+        ),
+    ] = None,
     field: NamedFields = None,
     model: AnyModel = "ironwok-small",
     encoding: Encoding = None,
@@ -55,52 +76,49 @@ def compare(
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
-    import sys
-
+    from ironwok.cli.answering import there_already, write_answers
     from ironwok.cli.console import say
-    from ironwok.cli.lines import ResultFile, check_out
+    from ironwok.cli.lines import check_out
     from ironwok.cli.training_report import Teller
     from ironwok.cli.tuning import named_fields
-    from ironwok.errors import DataError
-    from ironwok.progress import progress_bar
     from ironwok.students.tuned.examples import PairExample
     from ironwok.training.tuning.data import identified_examples
     from ironwok.training.tuning.fields import Fields
 
     check_out(out, file, resume=resume)
     fields = Fields("pairs", named_fields(field or ()), gold=None)
-    settings = {"model": model, "relation": relation, "fields": fields.named}
+    judge, labels = _judge(model, relation)
+    shares = _shares(prior, labels)
+    settings = {"model": model, "relation": relation, "fields": fields.named, "prior": shares}
     told = Teller()
     examples = identified_examples(file, fields, encoding=encoding, on_problem=told)
     pairs = (
         _Pair(line, one.first, name, other=one.second) for line, one, name in examples if isinstance(one, PairExample)
     )
-    scorer, labels = _judge(model, relation)
-    written = 0
-    with (
-        ResultFile(out, settings=settings, resume=resume, overwrite=overwrite) as results,
-        progress_bar("compare", total=None, shown=out is not None and sys.stderr.isatty()) as advance,
-    ):
-        for part in _parts(results.without_done(pairs)):
-            for pair, answer in zip(part, _answers(scorer, labels, part), strict=True):
-                results.write(pair, answer)
-            written += len(part)
-            advance(len(part))
-        told.sum_up()
-        if not written and not results.kept:
-            raise DataError(
-                f"{file}: there is no pair of sentences in it; --field a=NAME and b=NAME say where they stand"
-            )
+    if shares is not None:
+        pairs = iter(_compared_with_one_another(list(pairs), judge, shares))
+    written, kept = write_answers(
+        pairs,
+        lambda part: map(_Compared, _found(part) or judge(part)),
+        out=out,
+        settings=settings,
+        resume=resume,
+        overwrite=overwrite,
+        told=told,
+        shown="compare",
+        nothing=f"{file}: there is no pair of sentences in it; --field a=NAME and b=NAME say where they stand",
+    )
     if out is not None:
-        earlier = (
-            t(en=f", {results.kept} were there already", zh=f"，此前已有 {results.kept} 对") if results.kept else ""
-        )
-        say(t(en=f"{written} pairs compared into {out}{earlier}.", zh=f"已比较 {written} 对，写入 {out}{earlier}。"))
+        rest = there_already(kept)
+        say(t(en=f"{written} pairs compared into {out}{rest}.", zh=f"已比较 {written} 对，写入 {out}{rest}。"))
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair(Line):
+    """judged: what comparing all pairs has found, where they are compared."""
+
     other: str = ""
+    judged: PairClassification | None = None
 
     def is_of(self, record: Mapping[str, Any]) -> bool:
         return (self.number, self.text, self.other) == (record.get("line"), record.get("text"), record.get("other"))
@@ -108,20 +126,22 @@ class _Pair(Line):
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    other: str
-    labels: tuple[str, ...]
-    scores: tuple[float, ...]
+    found: PairClassification
 
     def to_dict(self) -> dict[str, Any]:
-        scores = {name: round(score, 6) for name, score in zip(self.labels, self.scores, strict=True)}
-        return {"other": self.other, "label": self.labels[0], "scores": scores}
+        scores = {name: round(score, 6) for name, score in zip(self.found.labels, self.found.scores, strict=True)}
+        return {"other": self.found.second, "label": self.found.label, "scores": scores}
 
 
-def _judge(model: str, relation: str) -> tuple[Any, tuple[str, ...]]:
-    """The scorer of the model and the answers to that relation."""
-    from ironwok.errors import InputError, MissingHeadError
+Judge = Callable[[Sequence[_Pair]], "list[PairClassification]"]
+
+
+def _judge(model: str, relation: str) -> tuple[Judge, tuple[str, ...]]:
+    """What judges each pair by itself, by the head of the model, and the answers to that relation."""
+    from ironwok.errors import MissingHeadError
     from ironwok.zero_shot import load_scorer
     from ironwok.zero_shot.nsp import AssociationScorer
+    from ironwok.zero_shot.tasks import classify_pairs
 
     try:
         scorer = load_scorer("associations", model)  # the head reads the table, no encoder is needed
@@ -134,20 +154,60 @@ def _judge(model: str, relation: str) -> tuple[Any, tuple[str, ...]]:
     answers = scorer.relations.answers
     if relation not in answers:
         raise InputError(f"--relation is {relation!r}; it is one of {', '.join(answers)}")
-    return scorer, answers[relation]
+    labels = answers[relation]
+    judging = scorer
+
+    def judge(pairs: Sequence[_Pair]) -> list[PairClassification]:
+        return classify_pairs(judging, [(pair.text, pair.other) for pair in pairs], labels=labels, protocol="head")
+
+    return judge, labels
 
 
-def _parts(pairs: Iterable[Line]) -> Iterator[list[_Pair]]:
-    from itertools import islice
+def _shares(given: str | None, labels: Sequence[str]) -> dict[str, float] | None:
+    """The share of each answer; those that are not named share what is left. Raises InputError."""
+    if given is None:
+        return None
+    wanted = f"--prior is {given!r}: give {_EVEN}, or shares between 0 and 1 such as {labels[0]}=0.1"
+    named: dict[str, float] = {}
+    for part in [] if given.strip() == _EVEN else given.replace("，", ",").split(","):
+        name, _, share = (piece.strip() for piece in part.partition("="))
+        try:
+            named[name] = float(share)
+        except ValueError:
+            raise InputError(wanted) from None
+        if name not in labels:
+            raise InputError(f"--prior names {name!r}; the answers are {', '.join(labels)}")
+        if not 0 <= named[name] <= 1:
+            raise InputError(f"{wanted}; {name} has {share}")
+    left, rest = 1 - sum(named.values()), [name for name in labels if name not in named]
+    if left < -_ROUNDING or (not rest and left > _ROUNDING):
+        raise InputError(f"{wanted}; these come to {sum(named.values()):g}, not to 1")
+    return {name: named.get(name, max(left, 0) / max(len(rest), 1)) for name in labels}
 
-    rest = (pair for pair in pairs if isinstance(pair, _Pair))
-    while part := list(islice(rest, _AT_ONCE)):
-        yield part
+
+def _compared_with_one_another(pairs: list[_Pair], judge: Judge, shares: Mapping[str, float]) -> list[_Pair]:
+    """All pairs with what is found of them; none is judged before all of them are read."""
+    from ironwok.cli.console import say
+    from ironwok.progress import progress_bar
+    from ironwok.zero_shot.tasks import share_out
+
+    if 0 < len(pairs) < _FEW:
+        say(
+            t(
+                en=f"note: --prior compares pairs with one another, and there are {len(pairs)}; few tell little",
+                zh=f"注意：--prior 要把各句对互相比较，这里只有 {len(pairs)} 对，太少则不可靠",
+            ),
+            style="yellow",
+        )
+    judged: list[PairClassification] = []
+    with progress_bar("compare", total=len(pairs), shown=sys.stderr.isatty()) as advance:
+        for start in range(0, len(pairs), _AT_ONCE):
+            part = pairs[start : start + _AT_ONCE]
+            judged += judge(part)
+            advance(len(part))
+    return [replace(pair, judged=found) for pair, found in zip(pairs, share_out(judged, shares), strict=True)]
 
 
-def _answers(scorer: Any, labels: tuple[str, ...], pairs: list[_Pair]) -> Iterator[_Compared]:
-    from ironwok.zero_shot.tasks import classify_pairs
-
-    judged = classify_pairs(scorer, [(pair.text, pair.other) for pair in pairs], labels=labels, protocol="head")
-    for one in judged:
-        yield _Compared(one.second, one.labels, one.scores)
+def _found(pairs: Sequence[_Pair]) -> list[PairClassification]:
+    """What comparing all pairs has found of these; nothing where each is judged by itself."""
+    return [pair.judged for pair in pairs if pair.judged is not None]

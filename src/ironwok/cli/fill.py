@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,9 +21,7 @@ if TYPE_CHECKING:
     from ironwok.zero_shot.nsp import AssociationScorer
     from ironwok.zero_shot.tasks import Ranking
 
-_AT_ONCE = 256  # texts
 _FEW = 100  # texts with blanks, by which adapting does hardly any good
-_BLANK = re.compile(r"_{2,}|＿{2,}")
 
 
 def about() -> str:
@@ -61,7 +57,7 @@ def fill(
         ),
     ] = None,
     blank: Annotated[
-        str | None,
+        str,
         typer.Option(
             "--blank",
             metavar="MARK",
@@ -71,7 +67,7 @@ def fill(
                 zh="空格的写法，如 #idiom#（默认是两个以上的下划线）。",
             ),
         ),
-    ] = None,
+    ] = "____",
     adapt: Annotated[
         Path | None,
         typer.Option(
@@ -92,19 +88,17 @@ def fill(
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
-    import sys
-
+    from ironwok.cli.answering import there_already, write_answers
     from ironwok.cli.console import say
-    from ironwok.cli.lines import ResultFile, check_out
+    from ironwok.cli.lines import check_out
     from ironwok.cli.training_report import Teller
     from ironwok.cli.tuning import named_fields
-    from ironwok.progress import progress_bar
     from ironwok.training.tuning.fields import Fields
     from ironwok.zero_shot.adapting import named_heap
-    from ironwok.zero_shot.tasks import adapted_to_blanks
+    from ironwok.zero_shot.tasks import adapted_to_blanks, fill_blanks
 
     check_out(out, file, resume=resume, adapt=adapt)
-    if blank is not None and not blank.strip():
+    if not blank.strip():
         raise InputError("--blank is empty: give the mark as it stands in the texts, such as #idiom#")
     shared = _shared(candidates) if candidates is not None else ()
     fields = Fields("blanks", named_fields(field or ()))
@@ -137,28 +131,21 @@ def fill(
         scorer = adapted_to_blanks(scorer, heap)
         settings["adapted"] = named_heap([repr((one.text, one.candidates)) for one in heap])
     told = Teller()
-    asked = _read(file, fields, shared, blank, encoding, on_problem=told)
-    written = 0
-    with (
-        ResultFile(out, settings=settings, resume=resume, overwrite=overwrite) as results,
-        progress_bar("fill", total=None, shown=out is not None and sys.stderr.isatty()) as advance,
-    ):
-        for part in _parts(results.without_done(asked)):
-            for one, answer in zip(part, _answers(scorer, part), strict=True):
-                results.write(one, answer)
-            written += len(part)
-            advance(len(part))
-        told.sum_up()
-        if not written and not results.kept:
-            raise DataError(
-                f"{file}: no text in it has a blank with candidates; --field text=NAME and candidates=NAME say where "
-                "they stand, --blank how a blank is written"
-            )
+    written, kept = write_answers(
+        _read(file, fields, shared, blank, encoding, on_problem=told),
+        lambda part: map(_Filled, fill_blanks(scorer, [one.item for one in part])),
+        out=out,
+        settings=settings,
+        resume=resume,
+        overwrite=overwrite,
+        told=told,
+        shown="fill",
+        nothing=f"{file}: no text in it has a blank with candidates; --field text=NAME and candidates=NAME say where "
+        "they stand, --blank how a blank is written",
+    )
     if out is not None:
-        earlier = (
-            t(en=f", {results.kept} were there already", zh=f"，此前已有 {results.kept} 条") if results.kept else ""
-        )
-        say(t(en=f"{written} blanks filled into {out}{earlier}.", zh=f"已填 {written} 条，写入 {out}{earlier}。"))
+        rest = there_already(kept)
+        say(t(en=f"{written} blanks filled into {out}{rest}.", zh=f"已填 {written} 条，写入 {out}{rest}。"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +201,7 @@ def _read(
     file: Path,
     fields: Fields,
     shared: tuple[str, ...],
-    blank: str | None,
+    blank: str,
     encoding: str | None,
     *,
     on_problem: Callable[[Problem], None],
@@ -234,31 +221,6 @@ def _read(
                 raise DataError(
                     "it has no candidates: give them in a field such as candidates, or for all texts by --candidates"
                 )
-            yield _Asked(line, one.passage, name, item=Cloze(one.passage, names, mark_of(one.passage, blank)))
+            yield _Asked(line, one.passage, name, item=Cloze(one.passage, names, blank))
         except IronwokError as error:
             on_problem(Problem(str(file), line, str(error)))
-
-
-def mark_of(text: str, blank: str | None) -> str:
-    """How the blank of this text is written. A mark of underscores means as many as there are behind one another."""
-    if blank is not None and (len(blank) == 1 or blank.strip("_＿")):
-        return blank
-    found = _BLANK.findall(text)
-    if len(found) != 1:
-        raise InputError(
-            f"text {text!r:.40} has {len(found)} blanks of two underscores or more, one is needed; --blank says how "
-            "blanks are written otherwise"
-        )
-    return found[0]
-
-
-def _parts(asked: Iterable[Line]) -> Iterator[list[_Asked]]:
-    rest = (one for one in asked if isinstance(one, _Asked))
-    while part := list(islice(rest, _AT_ONCE)):
-        yield part
-
-
-def _answers(scorer: Scorer, asked: list[_Asked]) -> Iterator[_Filled]:
-    from ironwok.zero_shot.tasks import fill_blanks
-
-    yield from map(_Filled, fill_blanks(scorer, [one.item for one in asked]))

@@ -40,6 +40,7 @@ class Answer(Protocol):
 
 
 AnswerT = TypeVar("AnswerT")
+LineT = TypeVar("LineT", bound="Line")
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +288,7 @@ class ResultFile:
             if self._log is not None:
                 self._log.close()
 
-    def without_done(self, lines: Iterator[Line]) -> Iterator[Line]:
+    def without_done(self, lines: Iterator[LineT]) -> Iterator[LineT]:
         """The lines that have no result yet. Raises InputError where the input is not the one of the file."""
         for record in self._done:
             line = next(lines, None)

@@ -28,7 +28,7 @@ from ironwok.training.checkpoints import go_on_from, save_checkpoint
 from ironwok.training.corpus import TOKEN_BITS, Store
 from ironwok.training.progress import Progress, Silent
 from ironwok.zero_shot.blanks import REACH, Around, BlankHead, Blanks, Near, Shape, around
-from ironwok.zero_shot.relations import fingerprint
+from ironwok.zero_shot.heads import fingerprint
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

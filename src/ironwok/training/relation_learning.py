@@ -27,7 +27,8 @@ from ironwok.text.associations import Associations, Tokenize
 from ironwok.training.checkpoints import go_on_from, save_checkpoint
 from ironwok.training.files import read_records
 from ironwok.training.progress import Progress, Silent
-from ironwok.zero_shot.relations import RelationHead, Relations, fingerprint, overlaps, padded, units_of
+from ironwok.zero_shot.heads import fingerprint
+from ironwok.zero_shot.relations import RelationHead, Relations, overlaps, padded, units_of
 
 _CHUNK = 2048  # texts tokenized at once
 _NEAR = 100  # batches whose examples are sorted by length together

@@ -11,7 +11,6 @@ which word was taken out (``ironwok.training.blank_learning``): no label is in i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,13 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ironwok.errors import CheckpointError
-from ironwok.files import replace_file
 from ironwok.text.associations import Associations, Tokenize, find_units, look_up, run_keys
 from ironwok.zero_shot.encoding import unique
-from ironwok.zero_shot.relations import fingerprint
+from ironwok.zero_shot.heads import file_of, load_head, save_head
 
-FILE = "blanks.safetensors"
+_NAME = "blanks"
+FILE = file_of(_NAME)
 REACH = 48  # tokens to either side that are read
 CLOSE = 4  # tokens to either side that are read one by one
 _BORDERS = np.array([1, 2, 3, 5, 9, 20])  # the last distance of each bucket of a side but the farthest
@@ -206,15 +204,9 @@ class Blanks:
 
         Raises CheckpointError for one that is damaged or was trained with another table.
         """
-        from safetensors import SafetensorError, safe_open
 
-        path = Path(folder) / FILE
-        if not path.is_file():
-            return None
-        try:
-            with safe_open(path, framework="pt") as file:
-                about: dict[str, Any] = json.loads((file.metadata() or {})["blanks"])
-                weights = _unpacked({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (no mapping)
+        def build(about: dict[str, Any], packed: dict[str, Tensor]) -> Blanks:
+            weights = _unpacked(packed)
             shape = Shape(**{one.name: int(about["shape"][one.name]) for one in fields(Shape)})
             weights[_OWN] = weights[_OWN][:, : shape.own]  # an odd number was filled up
             head = BlankHead(
@@ -226,27 +218,18 @@ class Blanks:
             )
             head.load_state_dict(weights)
             numbers = [float(about[name]) for name in ("share", "weight", "offset")]
-            trained_with = int(about["table"])
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise CheckpointError(f"{path} cannot be read as a head for blanks: {error}") from error
-        if trained_with != fingerprint(table):
-            raise CheckpointError(
-                f"{path} was trained with another table of words than the one beside it: train it anew "
-                "(tools/learn_blanks.py), or take the file away"
-            )
-        return cls(head.eval(), table, tokenize, *numbers)
+            return cls(head.eval(), table, tokenize, *numbers)
+
+        return load_head(folder, _NAME, table, build)
 
     def save(self, folder: str | Path) -> None:
-        from safetensors.torch import save
-
         about = {
             "shape": asdict(self.head.shape),
             "share": self.share,
             "weight": self.weight,
             "offset": self.offset,
-            "table": fingerprint(self.table),
         }
-        replace_file(Path(folder) / FILE, save(_packed(self.head.state_dict()), {"blanks": json.dumps(about)}))
+        save_head(folder, _NAME, self.table, _packed(self.head.state_dict()), about)
 
     def contexts(self, sides: Sequence[tuple[str, str]]) -> np.ndarray:
         """Vectors of what stands before and behind each blank, float32 [N, 2 D]; zero where nothing tells anything.

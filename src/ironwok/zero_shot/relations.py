@@ -12,9 +12,7 @@ that kind.
 
 from __future__ import annotations
 
-import json
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +23,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ironwok.errors import CheckpointError, InputError
-from ironwok.files import replace_file
+from ironwok.errors import InputError
 from ironwok.text.associations import Associations, Tokenize, find_units
+from ironwok.zero_shot.heads import file_of, load_head, save_head
 
-FILE = "relations.safetensors"
+_NAME = "relations"
+FILE = file_of(_NAME)
 OVERLAPS = 13
 _MOST_UNITS = 96  # of a sentence, the first ones
 _BATCH = 256
@@ -117,33 +116,17 @@ class Relations:
 
         Raises CheckpointError for one that is damaged or was trained with another table.
         """
-        from safetensors import SafetensorError, safe_open
 
-        path = Path(folder) / FILE
-        if not path.is_file():
-            return None
-        try:
-            with safe_open(path, framework="pt") as file:
-                about: dict[str, Any] = json.loads((file.metadata() or {})["relations"])
-                weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
+        def build(about: dict[str, Any], weights: dict[str, Tensor]) -> Relations:
             head = RelationHead(about["answers"], inputs=table.vectors.shape[1], width=int(about["width"]), dropout=0.0)
-            head.load_state_dict(weights)
-            trained_with = int(about["table"])
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise CheckpointError(f"{path} cannot be read as a head for relations: {error}") from error
-        if trained_with != fingerprint(table):
-            raise CheckpointError(
-                f"{path} was trained with another table of words than the one beside it: train it anew "
-                "(tools/learn_relations.py), or take the file away"
-            )
-        return cls(head.eval(), table, tokenize)
+            head.load_state_dict({name: weight.float() for name, weight in weights.items()})
+            return cls(head.eval(), table, tokenize)
+
+        return load_head(folder, _NAME, table, build)
 
     def save(self, folder: str | Path) -> None:
-        from safetensors.torch import save
-
-        about = {"answers": self.head.answers, "width": self.head.width, "table": fingerprint(self.table)}
         weights = {name: tensor.detach().half().contiguous() for name, tensor in self.head.state_dict().items()}
-        replace_file(Path(folder) / FILE, save(weights, {"relations": json.dumps(about)}))
+        save_head(folder, _NAME, self.table, weights, {"answers": self.head.answers, "width": self.head.width})
 
     def judge(self, pairs: Sequence[tuple[str, str]], relation: str, *, symmetric: bool = False) -> np.ndarray:
         """Probabilities of the answers of a relation, float64 [pairs, answers].
@@ -168,11 +151,6 @@ class Relations:
                     logits = self.head(inputs[one], inputs[other], overlap_NF[part])[relation]
                 found[part] += logits.double().softmax(dim=1).numpy() / len(orders)
         return found
-
-
-def fingerprint(table: Associations) -> int:
-    """A number that another table hardly has."""
-    return zlib.crc32(table.weights.tobytes(), zlib.crc32(table.vectors.tobytes()))
 
 
 def units_of(table: Associations, tokenize: Tokenize, texts: Sequence[str]) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from ironwok.zero_shot.tasks.coreference import Reference, choose_antecedent, ju
 from ironwok.zero_shot.tasks.entities import Entity, link_entities, type_entities
 from ironwok.zero_shot.tasks.keywords import judge_keywords, rank_keywords
 from ironwok.zero_shot.tasks.ranking import Candidate, Ranking
-from ironwok.zero_shot.tasks.sentence_pairs import PairClassification, classify_pairs
+from ironwok.zero_shot.tasks.sentence_pairs import PairClassification, classify_pairs, share_out
 
 __all__ = [
     "Candidate",
@@ -24,5 +24,6 @@ __all__ = [
     "judge_references",
     "link_entities",
     "rank_keywords",
+    "share_out",
     "type_entities",
 ]

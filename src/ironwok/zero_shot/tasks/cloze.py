@@ -32,7 +32,8 @@ Context = Literal["beside", "around"]
 class Cloze:
     """A text with one blank, and what may fill it.
 
-    blank: the mark of the blank, such as "____" (or longer) or "#idiom#", found once in the text; ``place`` is where.
+    blank: the mark of the blank, found once in the text; ``place`` is where. A mark of two underscores or more stands
+    for any such line of them, wide or narrow; others, such as "#idiom#", are taken as they are.
     """
 
     text: str
@@ -43,11 +44,15 @@ class Cloze:
     def __post_init__(self) -> None:
         check_text(self.text, 0)
         check_candidates(self.candidates, of=f"the blank of {self.text!r:.30}")
-        # a longer line of underscores is one blank
-        more = f"{re.escape(self.blank[-1])}*" if self.blank and not self.blank.strip(_LINE) else ""
-        found = list(re.finditer(re.escape(self.blank) + more, self.text)) if self.blank else []
+        is_line = len(self.blank) > 1 and not self.blank.strip(_LINE)
+        mark = "_{2,}|＿{2,}" if is_line else re.escape(self.blank) + ("+" if self.blank in _LINE else "")
+        found = list(re.finditer(mark, self.text)) if self.blank else []
         if len(found) != 1:
-            raise InputError(f"text {self.text!r:.40} has {len(found)} blanks {self.blank!r}, one is needed")
+            wanted = "of two underscores or more" if is_line else repr(self.blank)
+            raise InputError(
+                f"text {self.text!r:.40} has {len(found)} blanks {wanted}, one is needed; blank (--blank) says how it "
+                "is written otherwise"
+            )
         object.__setattr__(self, "place", Span(*found[0].span(), found[0][0]))
 
 

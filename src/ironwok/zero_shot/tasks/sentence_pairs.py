@@ -30,7 +30,7 @@ INFERENCE_WORDS = {"entailment": "所以", "neutral": "而且", "contradiction":
 class PairClassification:
     """Labels of a pair of sentences, best first.
 
-    scores: for samples-contrast how central the pair lies in each bin, else probabilities.
+    scores: probabilities, or for samples-contrast how the pair stands among the others for each label.
     """
 
     first: str
@@ -58,10 +58,12 @@ def classify_pairs(
 
     protocol "head": each pair for itself, by the head for relations that the scorer's model brings; ``labels`` are the
     names of one of its relations, such as INFERENCE or PARAPHRASE, and that head was trained on labelled pairs of the
-    kind. "sc": the second sentence stands as the prompt beside the first; all pairs of the call are ranked and cut
-    into bins by ``prior``, the first label the one of the best. It needs next-sentence scores and looks at the whole
-    batch. "cc": for each label the prompt is ``template`` with the label's words and the second sentence; ``labels``
-    is then a mapping label → words. None takes the head where there is one for these labels, else "sc".
+    kind. With a ``prior`` its answers are compared across the call (see `share_out`). "sc": the second sentence stands
+    as the prompt beside the first; all pairs of the call are ranked and cut into bins by ``prior``, the first label the
+    one of the best. It needs next-sentence scores and looks at the whole batch. "cc": for each label the prompt is
+    ``template`` with the label's words and the second sentence; ``labels`` is then a mapping label → words. None takes
+    the head where there is one for these labels, else "sc".
+    prior: shares of the labels among the pairs, in the order of ``labels``; None is uniform for "sc".
     symmetric: the mean of both orders, for relations without a direction such as paraphrase.
     Raises LabelError, TemplateError or InputError for what cannot be used as given.
     """
@@ -69,8 +71,8 @@ def classify_pairs(
         raise InputError(
             f"protocol is {protocol!r}; it is 'head', 'sc' (samples-contrast) or 'cc' (candidates-contrast)"
         )
-    if protocol in ("cc", "head") and prior is not None:
-        raise InputError("a prior is for samples-contrast alone: pass protocol='sc' with it, or leave it out")
+    if protocol == "cc" and prior is not None:
+        raise InputError("a prior compares pairs with one another: protocol 'head' or 'sc' takes it, 'cc' does not")
     check_position(position)
     pairs = list(pairs)
     for number, pair in enumerate(pairs):
@@ -81,11 +83,13 @@ def classify_pairs(
         for sentence in pair:
             check_text(sentence, number)
     label_set = parse_labels(labels)
-    if protocol == "head" or (protocol is None and prior is None):
+    if protocol in ("head", None):
         relations: Relations | None = getattr(scorer, "relations", None)
         relation = _relation(relations, label_set)
         if protocol == "head" or relation is not None:
-            return _by_head(relations, relation, label_set, pairs, symmetric=symmetric)
+            shares = None if prior is None else mapping.check_prior(prior, len(label_set.names)).tolist()
+            judged = _by_head(relations, relation, label_set, pairs, symmetric=symmetric)
+            return judged if shares is None else share_out(judged, dict(zip(label_set.names, shares, strict=True)))
     protocol = protocol or "sc"
     words: Sequence[str | None] = [None] if protocol == "sc" else label_set.words
     if protocol == "cc" and tuple(label_set.words) == label_set.names == INFERENCE:
@@ -102,6 +106,26 @@ def classify_pairs(
     else:
         rows = [mapping.ranked(label_set.names, row) for row in mapping.candidates_contrast(scores)]
     return [PairClassification(*pair, *row) for pair, row in zip(pairs, rows, strict=True)]
+
+
+def share_out(judged: Sequence[PairClassification], prior: Mapping[str, float]) -> list[PairClassification]:
+    """The same pairs compared with one another: samples-contrast over what each was given by itself.
+
+    A head that was trained on pairs of another kind may say "different" too often, and still rank pairs well. Here
+    each label takes the pairs that stand out for it, about as many as its share says.
+    prior: label -> share, for the labels of the results. Raises InputError for other labels or no shares.
+    """
+    names = tuple(prior)
+    shares = mapping.check_prior(list(prior.values()), len(names))
+    other = next((one for one in judged if set(one.labels) != set(names)), None)
+    if other is not None:
+        raise InputError(f"shares are given for {', '.join(names)}, and the labels are {', '.join(other.labels)}")
+    if not judged:
+        return []
+    given = [dict(zip(one.labels, one.scores, strict=True)) for one in judged]
+    scores_NC = mapping.samples_contrast_table(np.array([[one[name] for name in names] for one in given]), prior=shares)
+    rows = [mapping.ranked(names, row) for row in scores_NC]
+    return [PairClassification(one.first, one.second, *row) for one, row in zip(judged, rows, strict=True)]
 
 
 def _relation(relations: Relations | None, labels: LabelSet) -> str | None:
