@@ -15,13 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from _learning import ending_well, load_table
 
 from ironwok.errors import DataError, IronwokError
-from ironwok.text.associations import Associations
-from ironwok.text.tokenizer import load_tokenizer
 from ironwok.training.files import read_records
 from ironwok.zero_shot.blanks import Blanks
-from ironwok.zero_shot.encoding import PairEncoder
 from ironwok.zero_shot.tasks import Cloze
 
 SHARES = np.arange(0.0, 1.01, 0.1)
@@ -59,11 +57,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model with table and head")
     parser.add_argument("--blanks", type=Path, required=True, help="JSON Lines: text with ____, candidates, answer")
     arguments = parser.parse_args()
-    try:
-        tokenizer = load_tokenizer(arguments.model)
-        table = Associations.load(arguments.model, vocabulary=len(tokenizer))
-        tokenize = PairEncoder(tokenizer, max_tokens=512, segments=True).ids
-        blanks = None if table is None else Blanks.load(arguments.model, table, tokenize)
+    with ending_well(parser):
+        _, table, tokenize = load_table(arguments.model)
+        blanks = Blanks.load(arguments.model, table, tokenize)
         if blanks is None:
             parser.error(f"{arguments.model} has no head for blanks: tools/learn_blanks.py trains one")
         items = read(arguments.blanks)
@@ -87,8 +83,6 @@ def main() -> None:
             best = max(best, (likely, float(share), weight, offset))
         _, share, weight, offset = best
         replace(blanks, share=share, weight=weight, offset=offset).save(arguments.model)
-    except IronwokError as error:
-        parser.error(str(error))
     print(f"share {share:.1f}, weight {weight:g}, offset {offset:.3f}, by {len(items):,} blanks")
 
 

@@ -11,13 +11,11 @@ much the table counts beside the next-sentence head.
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 
+from _learning import add_numbers, ending_well, load_table, numbers_of
+
 from ironwok.cli.training_watch import TrainingWatch
-from ironwok.errors import IronwokError
-from ironwok.text.associations import Associations
-from ironwok.text.tokenizer import load_tokenizer
 from ironwok.training.association_learning import Learning, learn_associations
 from ironwok.training.corpus import Store
 
@@ -27,23 +25,14 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True, help="tokenized text that the table was counted in")
     parser.add_argument("--model", type=Path, required=True, help="folder of the model with the table")
     parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints")
-    numbers = [one for one in fields(Learning) if one.name != "kinds"]
-    for one in numbers:
-        name = one.name.replace("_", "-")
-        parser.add_argument(f"--{name}", type=type(one.default), default=one.default)
+    add_numbers(parser, Learning, without=("kinds",))
     arguments = parser.parse_args()
-    try:
-        learning = Learning(**{one.name: getattr(arguments, one.name) for one in numbers})
-        table = Associations.load(arguments.model, vocabulary=len(load_tokenizer(arguments.model)))
-        if table is None:
-            parser.error(f"{arguments.model} has no table: tools/count_associations.py counts one")
+    with ending_well(parser, arguments.work):
+        learning = Learning(**numbers_of(arguments, Learning, without=("kinds",)))
+        _, table, _ = load_table(arguments.model)
         with TrainingWatch("associations") as progress:
             learnt = learn_associations(Store(arguments.store), table, learning, work=arguments.work, progress=progress)
         learnt.save(arguments.model)
-    except IronwokError as error:
-        parser.error(str(error))
-    except KeyboardInterrupt:
-        parser.exit(130, f"stopped; the same command goes on from the last checkpoint in {arguments.work}\n")
     print(f"{sum(map(len, learnt.runs)):,} words beside {learnt.vocabulary:,} tokens after {learning.steps:,} steps")
 
 

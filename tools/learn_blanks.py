@@ -12,17 +12,14 @@ again. A table that changes needs this head anew.
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 
+from _learning import add_numbers, ending_well, load_table, numbers_of
+
 from ironwok.cli.training_watch import TrainingWatch
-from ironwok.errors import IronwokError
-from ironwok.text.associations import Associations
-from ironwok.text.tokenizer import load_tokenizer
 from ironwok.training.blank_learning import BlankLearning, learn_blanks
 from ironwok.training.corpus import Store
 from ironwok.zero_shot.blanks import Shape
-from ironwok.zero_shot.encoding import PairEncoder
 
 
 def main() -> None:
@@ -30,20 +27,13 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True, help="tokenized text that the table was counted in")
     parser.add_argument("--model", type=Path, required=True, help="folder of the model with the table")
     parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints")
-    numbers = [one for one in fields(BlankLearning) if one.name != "kinds"]
-    for one in numbers:
-        parser.add_argument(f"--{one.name.replace('_', '-')}", type=type(one.default), default=one.default)
-    for one in fields(Shape):
-        parser.add_argument(f"--width-{one.name}", type=int, default=one.default)
+    add_numbers(parser, BlankLearning, without=("kinds",))
+    add_numbers(parser, Shape, prefix="width-")
     arguments = parser.parse_args()
-    try:
-        learning = BlankLearning(**{one.name: getattr(arguments, one.name) for one in numbers})
-        shape = Shape(**{one.name: getattr(arguments, f"width_{one.name}") for one in fields(Shape)})
-        tokenizer = load_tokenizer(arguments.model)
-        table = Associations.load(arguments.model, vocabulary=len(tokenizer))
-        if table is None:
-            parser.error(f"{arguments.model} has no table: tools/count_associations.py counts one")
-        tokenize = PairEncoder(tokenizer, max_tokens=512, segments=True).ids
+    with ending_well(parser, arguments.work):
+        learning = BlankLearning(**numbers_of(arguments, BlankLearning, without=("kinds",)))
+        shape = Shape(**numbers_of(arguments, Shape, prefix="width-"))
+        tokenizer, table, tokenize = load_table(arguments.model)
         with TrainingWatch("blanks") as progress:
             learnt, judged = learn_blanks(
                 Store(arguments.store),
@@ -56,10 +46,6 @@ def main() -> None:
                 progress=progress,
             )
         learnt.save(arguments.model)
-    except IronwokError as error:
-        parser.error(str(error))
-    except KeyboardInterrupt:
-        parser.exit(130, f"stopped; the same command goes on from the last checkpoint in {arguments.work}\n")
     for one in judged:
         print(f"{one.kind}: {one.right:.1%} of {one.count} blanks right (the table alone: {one.before:.1%})")
     print(f"counts {learnt.weight:g} times its products, less {learnt.offset:.3f}")

@@ -31,6 +31,7 @@ from ironwok.text.associations import Associations, find_units, look_up, run_key
 from ironwok.training.checkpoints import go_on_from, save_checkpoint
 from ironwok.training.corpus import CONTINUES, HEADING, PARAGRAPH, TOKEN_BITS, Store
 from ironwok.training.progress import Progress, Silent
+from ironwok.training.ranges import check_ranges
 
 KINDS = ("next", "heading", "keyword")
 _STRETCH = 1 << 22  # tokens looked at at a time
@@ -74,23 +75,18 @@ class Learning:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("steps", 1),
-            ("groups", 1),
-            ("group", 2),
-            ("longest", _SHORTEST_AROUND),
-            ("triples", 0),
-            ("fours", 0),
-            ("keep_every", 1),
-        ):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} is {getattr(self, name)}: it is at least {least}")
+        least = {
+            "steps": 1,
+            "groups": 1,
+            "group": 2,
+            "longest": _SHORTEST_AROUND,
+            "triples": 0,
+            "fours": 0,
+            "keep_every": 1,
+        }
+        check_ranges(self, least=least, above=("rate",), shares=("leave_out",))
         if self.group > _LARGEST_GROUP:
             raise InputError(f"group is {self.group}: it is at most {_LARGEST_GROUP}, as all pairs meet")
-        if self.rate <= 0:
-            raise InputError(f"rate is {self.rate}: it is above 0")
-        if not 0 <= self.leave_out < 1:
-            raise InputError(f"leave_out is {self.leave_out}: it is at least 0 and below 1")
         unknown = set(self.kinds) - set(KINDS)
         if unknown or min(self.kinds.values(), default=0) < 0 or sum(self.kinds.values()) <= 0:
             raise InputError(f"kinds is {dict(self.kinds)}: weights of {', '.join(KINDS)}, one of them above 0")

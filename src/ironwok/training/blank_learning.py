@@ -27,6 +27,7 @@ from ironwok.training.association_learning import whole_words
 from ironwok.training.checkpoints import go_on_from, save_checkpoint
 from ironwok.training.corpus import TOKEN_BITS, Store
 from ironwok.training.progress import Progress, Silent
+from ironwok.training.ranges import check_ranges
 from ironwok.zero_shot.blanks import REACH, Around, BlankHead, Blanks, Near, Shape, around
 from ironwok.zero_shot.heads import fingerprint
 
@@ -76,19 +77,15 @@ class BlankLearning:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("groups", 1), ("group", 2), ("harder", 0), ("keep_every", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} is {getattr(self, name)}: it is at least {least}")
+        check_ranges(
+            self,
+            least={"steps": 1, "groups": 1, "group": 2, "harder": 0, "keep_every": 1, "seed": 0},
+            above=("rate",),
+            not_below=("decay", "evenness"),
+            shares=("leave_out", "dropout"),
+        )
         if self.harder > _HARDER:
             raise InputError(f"harder is {self.harder}: it is at most {_HARDER}")
-        if not (math.isfinite(self.rate) and self.rate > 0):
-            raise InputError(f"rate is {self.rate}: it is above 0 and finite")
-        for name in ("decay", "evenness"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise InputError(f"{name} is {getattr(self, name)}: it is at least 0 and finite")
-        for name in ("leave_out", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}: it is at least 0 and below 1")
         if set(self.kinds) - set(KINDS) or min(self.kinds.values(), default=0) < 0 or sum(self.kinds.values()) <= 0:
             raise InputError(f"kinds is {dict(self.kinds)}: weights of {', '.join(KINDS)}, one of them above 0")
 

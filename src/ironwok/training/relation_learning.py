@@ -22,11 +22,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ironwok.errors import DataError, InputError, RecipeError
+from ironwok.errors import DataError, RecipeError
 from ironwok.text.associations import Associations, Tokenize
 from ironwok.training.checkpoints import go_on_from, save_checkpoint
 from ironwok.training.files import read_records
 from ironwok.training.progress import Progress, Silent
+from ironwok.training.ranges import check_ranges
 from ironwok.zero_shot.heads import fingerprint
 from ironwok.zero_shot.relations import RelationHead, Relations, overlaps, padded, units_of
 
@@ -72,18 +73,13 @@ class RelationLearning:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("batch", 1), ("width", 1), ("held_out", 2), ("keep_every", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} is {getattr(self, name)}: it is at least {least}")
-        for name in ("epochs", "rate"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise InputError(f"{name} is {getattr(self, name)}: it is above 0 and finite")
-        if not (math.isfinite(self.decay) and self.decay >= 0):
-            raise InputError(f"decay is {self.decay}: it is at least 0 and finite")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}: it is at least 0")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout is {self.dropout}: it is at least 0 and below 1")
+        check_ranges(
+            self,
+            least={"batch": 1, "width": 1, "held_out": 2, "keep_every": 1, "seed": 0},
+            above=("epochs", "rate"),
+            not_below=("decay",),
+            shares=("dropout",),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -11,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from ironwok.errors import ConfigError, RecipeError
+from ironwok.training.ranges import check_ranges
 
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -67,15 +67,7 @@ class RunSettings:
 
     def check(self, *, above: Sequence[str] = (), at_least: Sequence[str] = (), shares: Sequence[str] = ()) -> None:
         """above: finite and above 0; at_least: not below 0; shares: in [0, 1). Raises ConfigError."""
-        for name in above:
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be above 0")
-        for name in at_least:
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 0")
-        for name in shares:
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1")
+        check_ranges(self, above=above, not_below=at_least, shares=shares, error=ConfigError)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
