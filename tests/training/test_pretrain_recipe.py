@@ -114,6 +114,59 @@ def test_a_missing_recipe_is_named(tmp_path):
         load_recipe(tmp_path)
 
 
+GROWN = """
+name = "grown"
+base = "small.toml"
+[optimizer]
+steps = 7
+[pairs]
+kinds = { next = 1.0 }
+[[sources]]
+name = "more"
+files = ["more.txt"]
+weight = 0.5
+[[sources]]
+name = "one"
+files = ["other.txt"]
+weight = 3.0
+"""
+
+
+def test_a_recipe_builds_on_another(tmp_path):
+    base = load_recipe(written(tmp_path, SMALL))
+    (tmp_path / "grown.toml").write_text(GROWN, encoding="utf-8")
+    grown = load_recipe(tmp_path / "grown.toml", overrides=["optimizer.clip=2.0"])
+    assert grown.name == "grown"
+    assert [source.name for source in grown.sources] == ["one", "more"]
+    assert {source.name: source.files for source in grown.sources}["one"] == ["other.txt"]
+    assert grown.optimizer == base.optimizer.model_copy(update={"steps": 7, "clip": 2.0})
+    assert grown.pairs == base.pairs.model_copy(update={"kinds": {"next": 1.0}})
+    kept = {"name", "sources", "optimizer", "pairs"}
+    assert grown.model_dump(exclude=kept) == base.model_dump(exclude=kept)
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        ("3", "base is 3: the path of a recipe is needed"),
+        ('" "', "base is ' ': the path of a recipe"),
+        ('"nowhere.toml"', r"nowhere\.toml: no such recipe \(the base of .*grown\.toml\)"),
+        ('"grown.toml"', "its base grown.toml is built on grown.toml itself"),
+    ],
+)
+def test_a_base_that_cannot_be_built_on_is_named(tmp_path, base, said):
+    (tmp_path / "grown.toml").write_text(f'name = "grown"\nbase = {base}\n', encoding="utf-8")
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(tmp_path / "grown.toml")
+
+
+def test_two_recipes_do_not_build_on_each_other(tmp_path):
+    for name, base in (("one", "two"), ("two", "one")):
+        (tmp_path / f"{name}.toml").write_text(f'base = "{base}.toml"\n', encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"two\.toml: its base one\.toml is built on two\.toml itself"):
+        load_recipe(tmp_path / "one.toml")
+
+
 @pytest.mark.parametrize("pattern", ["../secret.txt", "a/../../b.txt", "/etc/passwd", "C:/x.txt", "", "."])
 def test_patterns_stay_inside_the_data(pattern):
     source = {"name": "one", "files": [pattern], "weight": 1.0}

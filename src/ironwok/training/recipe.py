@@ -1,4 +1,9 @@
-"""Recipes of pretraining runs: TOML files, every key checked, unknown keys refused."""
+"""Recipes of pretraining runs: TOML files, every key checked, unknown keys refused.
+
+A recipe may build on another one: ``base = "ironwok-small.toml"``, in the same folder or a path from there. What it
+says itself counts, a section key by key; its sources and labelled sets are added, those with a name of the base replace
+the ones there.
+"""
 
 from __future__ import annotations
 
@@ -287,12 +292,7 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> PretrainRecipe:
     overrides: ``section.key=value`` with the value in TOML, e.g. ``optimizer.steps=2000``.
     Raises RecipeError, naming file and key, for anything that is not as it should be.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise RecipeError(f"{path}: no such recipe; the recipes that come with Ironwok are in recipes/") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"{path}: not a readable TOML file ({error})") from error
+    values = _read(path, above=())
     for override in overrides:
         _override(values, override)
     try:
@@ -300,6 +300,46 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> PretrainRecipe:
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, item['loc'])) or 'recipe'}: {item['msg']}" for item in error.errors()]
         raise RecipeError(f"{path}: " + "; ".join(lines)) from error
+
+
+def _read(path: Path, *, above: tuple[Path, ...]) -> dict[str, Any]:
+    """What a recipe says, on top of its base. above: the recipes that it is the base of."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        of = f" (the base of {above[-1]})" if above else "; the recipes that come with Ironwok are in recipes/"
+        raise RecipeError(f"{path}: no such recipe{of}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path}: not a readable TOML file ({error})") from error
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base, str) or not base.strip():
+        raise RecipeError(f"{path}: base is {base!r}: the path of a recipe is needed")
+    below = path.parent / base
+    if any(below.resolve() == one.resolve() for one in (*above, path)):
+        raise RecipeError(f"{path}: its base {base} is built on {path.name} itself")
+    return _merged(_read(below, above=(*above, path)), values)
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    found = dict(base)
+    for key, value in own.items():
+        there = base.get(key)
+        if isinstance(value, dict) and isinstance(there, dict):
+            found[key] = there | value
+        elif _are_named(value) and _are_named(there):
+            found[key] = list(({one["name"]: one for one in there} | {one["name"]: one for one in value}).values())
+        else:
+            found[key] = value
+    return found
+
+
+def _are_named(value: Any) -> bool:
+    """Whether these are tables that can be told apart."""
+    if not isinstance(value, list) or not all(isinstance(one, dict) and "name" in one for one in value):
+        return False
+    return len({one["name"] for one in value}) == len(value)
 
 
 def _override(values: dict[str, Any], override: str) -> None:
