@@ -117,6 +117,7 @@ def test_a_prior_that_is_none_is_refused(file, capsys, prior, said):
         (["--relation", "irony"], "--relation is 'irony'; it is one of inference, paraphrase"),
         (["--field", "c=x"], "no part 'c'"),
         (["--resume"], "--resume goes on with a file"),
+        (["--resume", "--overwrite", "--out", "x.jsonl"], "pass one of them"),
         (["--model", "finance"], "finance brings no head for relations"),
         (["--model", "no/such/model"], "no/such/model"),
     ],

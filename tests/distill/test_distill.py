@@ -141,6 +141,7 @@ def test_the_teacher_may_adapt_to_the_texts_first(texts, tmp_path):
     labelled = [json.loads(line) for line in (tmp_path / "labelled.jsonl").read_text().splitlines()]
     assert all(not has_word(record["text"], record["labels"][0]) for record in labelled)
     assert report.students[0].agreement >= 0.95
+    assert json.loads((tmp_path / "report.json").read_text())["adapted"] is True
     # what was labelled so is not gone on with otherwise
     with pytest.raises(InputError, match="adapt"):
         go(texts, tmp_path, ZeroShotClassifier(scorer=KeywordScorer()))

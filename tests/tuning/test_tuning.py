@@ -105,6 +105,16 @@ def test_transformers_loads_the_folder(tuned_runs):
     )
 
 
+def test_a_task_that_is_not_known_is_named(tuned_runs, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(tuned_runs("pairs")[0] / "model", tmp_path / "model")
+    described = json.loads((folder / "student.json").read_text(encoding="utf-8"))
+    (folder / "student.json").write_text(json.dumps(described | {"task": "summaries"}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="fine-tuned for 'summaries'; this version of Ironwok knows classify"):
+        load_tuned(folder)
+
+
 def test_a_damaged_model_says_so(tuned_runs, tmp_path):
     import shutil
 

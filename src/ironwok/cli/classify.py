@@ -124,7 +124,7 @@ def classify(
     from ironwok.zero_shot.question import default_template
 
     scaling = Scaling(engine, address, workers, cpus_per_worker, gpus_per_worker, part_size, part_format)
-    check_out(out, file, resume=resume, adapt=adapt)
+    check_out(out, file, resume=resume, overwrite=overwrite, adapt=adapt)
     if estimate and file == "-":
         raise InputError("--estimate needs all texts beforehand: name a file instead of -")
     chosen = _known_labels(model) if labels is None else read_labels(labels, separator=separator)

@@ -85,7 +85,7 @@ def compare(
     from ironwok.training.tuning.data import identified_examples
     from ironwok.training.tuning.fields import Fields
 
-    check_out(out, file, resume=resume)
+    check_out(out, file, resume=resume, overwrite=overwrite)
     fields = Fields("pairs", named_fields(field or ()), gold=None)
     judge, labels = _judge(model, relation)
     shares = _shares(prior, labels)

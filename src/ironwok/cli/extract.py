@@ -148,7 +148,7 @@ def extract(
     from ironwok.events.schema_files import schema_to_dict
 
     scaling = Scaling(engine, address, workers, cpus_per_worker, gpus_per_worker, part_size, part_format)
-    check_out(out, file, resume=resume)
+    check_out(out, file, resume=resume, overwrite=overwrite)
     options = DecodingOptions(
         threshold=threshold, link_threshold=link_threshold, tolerance=tolerance, distinct=not every_mention
     )

@@ -97,7 +97,7 @@ def fill(
     from ironwok.zero_shot.adapting import named_heap
     from ironwok.zero_shot.tasks import adapted_to_blanks, fill_blanks
 
-    check_out(out, file, resume=resume, adapt=adapt)
+    check_out(out, file, resume=resume, overwrite=overwrite, adapt=adapt)
     if not blank.strip():
         raise InputError("--blank is empty: give the mark as it stands in the texts, such as #idiom#")
     shared = _shared(candidates) if candidates is not None else ()

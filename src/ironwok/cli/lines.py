@@ -233,13 +233,18 @@ def with_answers(
         yield texts.ahead.popleft(), result
 
 
-def check_out(out: Path | None, file: str | Path, *, resume: bool = False, adapt: Path | None = None) -> None:
-    """Raises InputError where there is no file to go on with, OutputError where results would replace their texts.
+def check_out(
+    out: Path | None, file: str | Path, *, resume: bool = False, overwrite: bool = False, adapt: Path | None = None
+) -> None:
+    """Raises InputError where there is no file to go on with or it is to be replaced, too; OutputError where results
+    would replace their texts.
 
     adapt: texts that are read beside those of ``file``.
     """
     if resume and out is None:
         raise InputError("--resume goes on with a file: name it with --out")
+    if resume and overwrite:
+        raise InputError("--resume goes on with a file and --overwrite replaces it: pass one of them")
     read = {"which is the input": None if str(file) == "-" else Path(file), "which --adapt reads": adapt}
     for said, path in read.items():
         if out is not None and path is not None and out.exists() and path.exists() and out.samefile(path):

@@ -189,6 +189,7 @@ def distill(
         why=why or _why(tried),
         set_aside=int((lesson.kept & lesson.aside).sum()),
         students=tuple(reports),
+        adapted=adapt,
     )
     replace_file(folder / REPORT, json.dumps(report.to_dict(), ensure_ascii=False, indent=2).encode() + b"\n")
     return report

@@ -61,7 +61,8 @@ class DistillReport:
     teacher_accuracy, teacher_texts_per_second, teacher_size: as in `StudentReport`, on the same texts.
     others: texts that the teacher was not asked for. rounds: those of the n-grams, none where they were not taught.
     why: what decided between the rounds, or why there was no second one. set_aside: texts that it was decided on,
-    which are neither held out nor new to the student that was kept.
+    which are neither held out nor new to the student that was kept. adapted: whether the teacher's labels adapted to
+    the texts first.
     """
 
     labels: tuple[str, ...]
@@ -79,6 +80,7 @@ class DistillReport:
     why: Why
     set_aside: int
     students: tuple[StudentReport, ...]
+    adapted: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As written to ``report.json``."""
