@@ -12,6 +12,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from ironwok.errors import IronwokError, MissingHeadError
+from ironwok.models.loading import quiet
 from ironwok.text.associations import Associations, Tokenize
 from ironwok.text.tokenizer import load_tokenizer
 from ironwok.zero_shot.encoding import PairEncoder
@@ -37,7 +38,8 @@ def numbers_of(
 
 def load_table(folder: Path) -> tuple[PreTrainedTokenizerBase, Associations, Tokenize]:
     """(tokenizer, table, token ids of texts) of a model folder. Raises MissingHeadError where there is no table."""
-    tokenizer = load_tokenizer(folder)
+    with quiet():
+        tokenizer = load_tokenizer(folder)
     table = Associations.load(folder, vocabulary=len(tokenizer))
     if table is None:
         raise MissingHeadError(f"{folder} has no table: tools/count_associations.py counts one")

@@ -326,20 +326,24 @@ def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     found = dict(base)
     for key, value in own.items():
         there = base.get(key)
+        named, named_there = _by_name(value), _by_name(there)
         if isinstance(value, dict) and isinstance(there, dict):
             found[key] = there | value
-        elif _are_named(value) and _are_named(there):
-            found[key] = list(({one["name"]: one for one in there} | {one["name"]: one for one in value}).values())
+        elif named is not None and named_there is not None:
+            found[key] = list((named_there | named).values())
         else:
             found[key] = value
     return found
 
 
-def _are_named(value: Any) -> bool:
-    """Whether these are tables that can be told apart."""
-    if not isinstance(value, list) or not all(isinstance(one, dict) and "name" in one for one in value):
-        return False
-    return len({one["name"] for one in value}) == len(value)
+def _by_name(value: Any) -> dict[Any, dict[str, Any]] | None:
+    """Tables by their names; None for anything else, and where two have the same name."""
+    if not isinstance(value, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("name"), str) for one in value
+    ):
+        return None
+    named = {one["name"]: one for one in value}
+    return named if len(named) == len(value) else None
 
 
 def _override(values: dict[str, Any], override: str) -> None:

@@ -184,15 +184,15 @@ def load_tuned(
     if path is None:
         raise CheckpointError(f"{folder} holds no trained model: name the folder of one (RUN/model), or of its run")
     described = read_description(path)
-    task = described.get("task")
-    if described.get("kind") == KIND and task not in TASKS:
-        raise CheckpointError(
-            f"{path} holds a model fine-tuned for {task!r}; this version of Ironwok knows {', '.join(TASKS)}"
-        )
     if described.get("kind") != KIND:
         raise CheckpointError(
             f"{path} holds a model of kind {described.get('kind')!r}, not a fine-tuned one: "
             f"`ironwok classify --model {path}` answers with it"
+        )
+    task = described.get("task")
+    if task not in TASKS:
+        raise CheckpointError(
+            f"{path} holds a model fine-tuned for {task!r}; this version of Ironwok knows {', '.join(TASKS)}"
         )
     try:
         labels = [str(label) for label in described["labels"]]
