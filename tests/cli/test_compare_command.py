@@ -99,11 +99,11 @@ def test_even_shares_are_those_of_all_answers(file, capsys):
         ("", "--prior is '': give even, or shares between 0 and 1 such as different=0.1"),
         ("same", "--prior is 'same': give even, or shares"),
         ("same=viele", "--prior is 'same=viele': give even, or shares"),
-        ("gleich=0.2", "--prior names 'gleich'; the answers are different, same"),
-        ("same=1.2", "such as different=0.1; same has 1.2"),
-        ("same=nan", "such as different=0.1; same has nan"),
-        ("same=0.7,different=0.7", "these come to 1.4, not to 1"),
-        ("same=0.2，different=0.2", "these come to 0.4, not to 1"),
+        ("gleich=0.2", "the prior names 'gleich'; the answers are different, same"),
+        ("same=1.2", "such as different=0.1; the prior of same is 1.2"),
+        ("same=nan", "such as different=0.1; the prior of same is nan"),
+        ("same=0.7,different=0.7", "the shares of the prior come to 1.4, they have to come to 1"),
+        ("same=0.2，different=0.2", "the shares of the prior come to 0.4, they have to come to 1"),
     ],
 )
 def test_a_prior_that_is_none_is_refused(file, capsys, prior, said):

@@ -11,6 +11,7 @@ from served import NAME, HeldScorer, NumberExtractor, Parrot, serving
 
 from ironwok.serving import Limits, Services, create_app
 from ironwok.zero_shot import ZeroShotClassifier
+from ironwok.zero_shot.registry import load_judge
 
 CHECKS = [
     not_a_server_error,
@@ -32,6 +33,8 @@ def api():
         "numbers",
         answerer=Parrot(),
         answerer_name="parrot",
+        judge=load_judge("relations"),
+        judge_name="ironwok-small",
     )
     with serving(services, limits=Limits(batch_seconds=0)) as running:
         yield f"http://127.0.0.1:{running.client.port}"

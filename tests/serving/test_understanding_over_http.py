@@ -115,7 +115,7 @@ def test_health_models_and_metrics(client):
     assert client.send("/healthz")[::2] == (200, {"status": "ok"})
     assert client.send("/readyz")[::2] == (200, {"ready": True})
     listed = client.send("/v1/models")[2]["data"]
-    assert [(one["id"], one["task"]) for one in listed] == [(NAME, "classify"), ("numbers", "extract")]
+    assert [(one["id"], one["tasks"]) for one in listed] == [(NAME, ["classify"]), ("numbers", ["extract"])]
     client.send("/v1/classify", ASK)
     client.send("/nowhere/in/particular")
     assert client.counter('ironwok_requests_total{route="/v1/classify",status="200"}') == 1

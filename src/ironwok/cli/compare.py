@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _AT_ONCE = 256  # pairs
 _FEW = 30  # pairs, of which hardly anything can be said by comparing them
 _EVEN = "even"
-_ROUNDING = 1e-6  # of shares that are added up
 
 
 def about() -> str:
@@ -129,8 +128,7 @@ class _Compared:
     found: PairClassification
 
     def to_dict(self) -> dict[str, Any]:
-        scores = {name: round(score, 6) for name, score in zip(self.found.labels, self.found.scores, strict=True)}
-        return {"other": self.found.second, "label": self.found.label, "scores": scores}
+        return {"other": self.found.second} | self.found.to_dict()
 
 
 Judge = Callable[[Sequence[_Pair]], "list[PairClassification]"]
@@ -138,27 +136,17 @@ Judge = Callable[[Sequence[_Pair]], "list[PairClassification]"]
 
 def _judge(model: str, relation: str) -> tuple[Judge, tuple[str, ...]]:
     """What judges each pair by itself, by the head of the model, and the answers to that relation."""
-    from ironwok.errors import MissingHeadError
-    from ironwok.zero_shot import load_scorer
-    from ironwok.zero_shot.nsp import AssociationScorer
+    from ironwok.zero_shot.registry import load_judge
     from ironwok.zero_shot.tasks import classify_pairs
 
-    try:
-        scorer = load_scorer("associations", model)  # the head reads the table, no encoder is needed
-    except MissingHeadError:
-        scorer = None
-    if not isinstance(scorer, AssociationScorer) or scorer.relations is None:
-        raise MissingHeadError(
-            f"{model} brings no head for relations of sentences (relations.safetensors): take ironwok-small"
-        )
-    answers = scorer.relations.answers
+    scorer = load_judge("relations", model)
+    answers = scorer.relations.answers if scorer.relations is not None else {}
     if relation not in answers:
         raise InputError(f"--relation is {relation!r}; it is one of {', '.join(answers)}")
     labels = answers[relation]
-    judging = scorer
 
     def judge(pairs: Sequence[_Pair]) -> list[PairClassification]:
-        return classify_pairs(judging, [(pair.text, pair.other) for pair in pairs], labels=labels, protocol="head")
+        return classify_pairs(scorer, [(pair.text, pair.other) for pair in pairs], labels=labels, protocol="head")
 
     return judge, labels
 
@@ -167,6 +155,8 @@ def _shares(given: str | None, labels: Sequence[str]) -> dict[str, float] | None
     """The share of each answer; those that are not named share what is left. Raises InputError."""
     if given is None:
         return None
+    from ironwok.zero_shot.tasks import complete_prior
+
     wanted = f"--prior is {given!r}: give {_EVEN}, or shares between 0 and 1 such as {labels[0]}=0.1"
     named: dict[str, float] = {}
     for part in [] if given.strip() == _EVEN else given.replace("，", ",").split(","):
@@ -175,14 +165,10 @@ def _shares(given: str | None, labels: Sequence[str]) -> dict[str, float] | None
             named[name] = float(share)
         except ValueError:
             raise InputError(wanted) from None
-        if name not in labels:
-            raise InputError(f"--prior names {name!r}; the answers are {', '.join(labels)}")
-        if not 0 <= named[name] <= 1:
-            raise InputError(f"{wanted}; {name} has {share}")
-    left, rest = 1 - sum(named.values()), [name for name in labels if name not in named]
-    if left < -_ROUNDING or (not rest and left > _ROUNDING):
-        raise InputError(f"{wanted}; these come to {sum(named.values()):g}, not to 1")
-    return {name: named.get(name, max(left, 0) / max(len(rest), 1)) for name in labels}
+    try:
+        return complete_prior(named, labels)
+    except InputError as error:
+        raise InputError(f"{wanted}; {error}") from None
 
 
 def _compared_with_one_another(pairs: list[_Pair], judge: Judge, shares: Mapping[str, float]) -> list[_Pair]:

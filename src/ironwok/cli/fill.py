@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ironwok.training.tuning.data import Problem
     from ironwok.training.tuning.fields import Fields
     from ironwok.zero_shot import Scorer
-    from ironwok.zero_shot.nsp import AssociationScorer
-    from ironwok.zero_shot.tasks import Ranking
 
 _FEW = 100  # texts with blanks, by which adapting does hardly any good
 
@@ -95,7 +93,8 @@ def fill(
     from ironwok.cli.tuning import named_fields
     from ironwok.training.tuning.fields import Fields
     from ironwok.zero_shot.adapting import named_heap
-    from ironwok.zero_shot.tasks import adapted_to_blanks, fill_blanks
+    from ironwok.zero_shot.registry import load_judge
+    from ironwok.zero_shot.tasks import adapted_to_blanks, fill_blanks, filled_blank
 
     check_out(out, file, resume=resume, overwrite=overwrite, adapt=adapt)
     if not blank.strip():
@@ -109,7 +108,7 @@ def fill(
         "blank": blank,
         "adapted": None,
     }
-    scorer: Scorer = _judge(model)
+    scorer: Scorer = load_judge("blanks", model)
     if adapt is not None:
         # of the input itself it is said later what cannot be used
         is_input = adapt.exists() and file.exists() and adapt.samefile(file)
@@ -133,7 +132,7 @@ def fill(
     told = Teller()
     written, kept = write_answers(
         _read(file, fields, shared, blank, encoding, on_problem=told),
-        lambda part: map(_Filled, fill_blanks(scorer, [one.item for one in part])),
+        lambda part: map(_Filled, map(filled_blank, fill_blanks(scorer, [one.item for one in part]))),
         out=out,
         settings=settings,
         resume=resume,
@@ -162,12 +161,10 @@ class _Asked(Line):
 
 @dataclass(frozen=True, slots=True)
 class _Filled:
-    ranking: Ranking
+    found: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        place = self.ranking.target
-        scores = {one.name: round(one.score, 6) for one in self.ranking.candidates}
-        return {"blank": place and [place.start, place.end], "word": self.ranking.best.name, "scores": scores}
+        return self.found
 
 
 def _shared(given: str) -> tuple[str, ...]:
@@ -180,21 +177,6 @@ def _shared(given: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise LabelError(f"--candidates {given!r:.60} is {names!r:.40}: a list of words is needed")
     return check_candidates([name.strip() for name in names], of=f"--candidates {given!r:.60}")
-
-
-def _judge(model: str) -> AssociationScorer:
-    """The scorer of the model that reads the table and the head for blanks; no encoder is needed."""
-    from ironwok.errors import MissingHeadError
-    from ironwok.zero_shot import load_scorer
-    from ironwok.zero_shot.nsp import AssociationScorer
-
-    try:
-        scorer = load_scorer("associations", model)
-    except MissingHeadError:
-        scorer = None
-    if not isinstance(scorer, AssociationScorer) or scorer.blanks is None:
-        raise MissingHeadError(f"{model} brings no head for blanks (blanks.safetensors): take ironwok-small")
-    return scorer
 
 
 def _read(

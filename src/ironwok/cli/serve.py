@@ -13,13 +13,13 @@ from ironwok.cli.options import Device, PairsAtOnce
 
 def about() -> str:
     return t(
-        en="Serve classification, extraction and sourced answers over HTTP: /v1/classify, /v1/extract, /v1/answer, "
-        "OpenAI-style /v1/chat/completions, /v1/models, /healthz, /readyz, /metrics; and a page for the browser. "
-        "Requests that wait are read together. Ctrl-C finishes what was accepted.",
-        zh="通过 HTTP 提供分类、抽取和有出处的问答：/v1/classify、/v1/extract、/v1/answer，与 OpenAI 兼容的 "
-        "/v1/chat/completions，以及 /v1/models、/healthz、/readyz、/metrics，还有供浏览器使用的网页。"
-        "同时到达的请求会合批处理。"
-        "按 Ctrl-C 会先做完已接受的请求。",
+        en="Serve classification, pairs of sentences, blanks, extraction and sourced answers over HTTP: /v1/classify, "
+        "/v1/compare, /v1/fill, /v1/extract, /v1/answer, OpenAI-style /v1/chat/completions, /v1/models, /healthz, "
+        "/readyz, /metrics; and a page for the browser. Requests that wait are read together. Ctrl-C finishes what was "
+        "accepted.",
+        zh="通过 HTTP 提供分类、句对判断、选词填空、抽取和有出处的问答：/v1/classify、/v1/compare、/v1/fill、"
+        "/v1/extract、/v1/answer，与 OpenAI 兼容的 /v1/chat/completions，以及 /v1/models、/healthz、/readyz、/metrics，"
+        "还有供浏览器使用的网页。同时到达的请求会合批处理。按 Ctrl-C 会先做完已接受的请求。",
     )
 
 
@@ -194,8 +194,8 @@ def serve(
                 ),
                 style="yellow",
             )
-        for name, task in services.models().items():
-            say(f"{task}: {name}", style="dim")
+        for name, tasks in services.models().items():
+            say(f"{', '.join(tasks)}: {name}", style="dim")
         if page:
             shown = f"[{host}]" if ":" in host else host
             given = at.getsockname()[1]  # port 0 takes any that is free

@@ -26,7 +26,15 @@ from ironwok.serving.chat import asking_of, chunk, completion, reason, usage
 from ironwok.serving.gate import Gate
 from ironwok.serving.limits import Limits
 from ironwok.serving.problems import Problem, invalid, printable
-from ironwok.serving.schemas import AnswerRequest, ChatRequest, ClassifyRequest, ExtractRequest, Refused
+from ironwok.serving.schemas import (
+    AnswerRequest,
+    ChatRequest,
+    ClassifyRequest,
+    CompareRequest,
+    ExtractRequest,
+    FillRequest,
+    Refused,
+)
 from ironwok.serving.server import Server
 from ironwok.serving.services import Services
 
@@ -101,6 +109,7 @@ def create_app(
     keyed = [Security(HTTPBearer(auto_error=False))] if api_keys else []
     _add_health(app, server, keyed)
     _add_understanding(app, server, keyed)
+    _add_judging(app, server, keyed)
     _add_answers(app, server, keyed)
     app.state.end_streams = _add_page(app, server) if page else lambda: None
     routes = [route.path for route in app.routes]  # pyright: ignore[reportAttributeAccessIssue]
@@ -189,8 +198,8 @@ def _add_health(app: FastAPI, server: Server, keyed: Sequence[Any]) -> None:
     @app.get("/v1/models", summary="Models, and what each of them does", dependencies=keyed)
     async def models() -> dict[str, Any]:
         listed = [
-            {"id": name, "object": "model", "created": 0, "owned_by": "ironwok", "task": task}
-            for name, task in server.services.models().items()
+            {"id": name, "object": "model", "created": 0, "owned_by": "ironwok", "tasks": tasks}
+            for name, tasks in server.services.models().items()
         ]
         return {"object": "list", "data": listed}
 
@@ -215,6 +224,22 @@ def _add_understanding(app: FastAPI, server: Server, keyed: Sequence[Any]) -> No
         results = await server.result(partial(_gone, request), lambda: service.submit(body))
         found = [{service.task: [one.to_dict() for one in own]} for own in results]
         return {"model": services.extractor_name, "results": found}
+
+
+def _add_judging(app: FastAPI, server: Server, keyed: Sequence[Any]) -> None:
+    name = server.services.judge_name
+
+    @app.post("/v1/compare", summary="How two sentences stand to each other", responses=_REFUSALS, dependencies=keyed)
+    async def compare(request: Request, body: CompareRequest) -> dict[str, Any]:
+        service = server.service(server.compare, name, body.model, "compare")
+        results = await server.result(partial(_gone, request), lambda: service.submit(body))
+        return {"model": name, "results": results}
+
+    @app.post("/v1/fill", summary="Which word belongs into a blank", responses=_REFUSALS, dependencies=keyed)
+    async def fill(request: Request, body: FillRequest) -> dict[str, Any]:
+        service = server.service(server.fill, name, body.model, "fill")
+        results = await server.result(partial(_gone, request), lambda: service.submit(body))
+        return {"model": name, "results": results}
 
 
 def _add_answers(app: FastAPI, server: Server, keyed: Sequence[Any]) -> None:

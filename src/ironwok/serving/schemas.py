@@ -74,6 +74,34 @@ class ExtractRequest(Request):
     model: String | None = None
 
 
+class CompareRequest(Request):
+    """pairs: of sentences. prior: answers → their shares, where the pairs are to be compared with one another."""
+
+    pairs: Annotated[list[Annotated[list[Text], Field(min_length=2, max_length=2)]], Field(fail_fast=True)] = Field(
+        examples=[[["怎么改手机号", "手机号怎么换"]]]
+    )
+    relation: String = "paraphrase"
+    prior: dict[String, Annotated[float, Field(ge=0, le=1)]] | None = None
+    model: String | None = None
+
+
+class Blank(Fields):
+    """A text with a blank and candidates of its own."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: Text
+    candidates: Texts | None = None
+
+
+class FillRequest(Request):
+    """texts: with a blank each. candidates: for those that bring none. blank: how it is written."""
+
+    texts: Text | Annotated[list[Text | Blank], Field(fail_fast=True)] = Field(examples=[["他____地完成了任务。"]])
+    candidates: Texts | None = Field(None, examples=[["轻而易举", "画蛇添足"]])
+    blank: Text = "____"
+    model: String | None = None
+
+
 class Document(Fields):
     """A text to answer from, with a name for its sources."""
 

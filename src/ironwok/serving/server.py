@@ -7,6 +7,7 @@ from typing import Any
 
 from ironwok.serving.answering import AnswerService
 from ironwok.serving.batching import Busy, Closed, Job, Left, result_of
+from ironwok.serving.judging import CompareService, FillService
 from ironwok.serving.limits import Limits
 from ironwok.serving.metrics import Metrics
 from ironwok.serving.problems import Problem
@@ -25,10 +26,13 @@ class Server:
         self.classify = services.classifier and ClassifyService(services.classifier, **options)
         self.extract = services.extractor and ExtractService(services.extractor, **options)
         self.answer = services.answerer and AnswerService(services.answerer, **options)
+        judge = services.judge
+        self.compare = judge and judge.relations and CompareService(judge, **options)
+        self.fill = judge and judge.blanks and FillService(judge, **options)
 
     def close(self) -> None:
         """Finish what was accepted."""
-        for service in (self.classify, self.extract, self.answer):
+        for service in (self.classify, self.extract, self.compare, self.fill, self.answer):
             if service is not None:
                 service.close()
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ironwok.results import Answer
+
+if TYPE_CHECKING:
+    from ironwok.zero_shot.nsp import AssociationScorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +17,7 @@ class Services:
     """What a server can do, None where it cannot; and the names that its models go by.
 
     classifier: a `ZeroShotClassifier` or a student. extractor: of events, entities or relations. answerer: `Answerer`.
+    judge: of pairs of sentences and of blanks, an `AssociationScorer` with a head for either or both.
     """
 
     classifier: Any = None
@@ -22,15 +26,23 @@ class Services:
     extractor_name: str = ""
     answerer: Any = None
     answerer_name: str = ""
+    judge: AssociationScorer | None = None
+    judge_name: str = ""
 
-    def models(self) -> dict[str, str]:
-        """Names of the models, each with what it does."""
+    def models(self) -> dict[str, list[str]]:
+        """Names of the models, each with all that it does."""
         named = (
             ("classify", self.classifier, self.classifier_name),
+            ("compare", self.judge and self.judge.relations, self.judge_name),
+            ("fill", self.judge and self.judge.blanks, self.judge_name),
             ("extract", self.extractor, self.extractor_name),
             ("answer", self.answerer, self.answerer_name),
         )
-        return {name: task for task, model, name in named if model is not None}
+        tasks: dict[str, list[str]] = {}
+        for task, model, name in named:
+            if model is not None:
+                tasks.setdefault(name, []).append(task)
+        return tasks
 
 
 def load_services(
@@ -45,14 +57,19 @@ def load_services(
 ) -> Services:
     """Load the models of a server. None: without that task. Raises what loading each of them raises.
 
-    model: of the classifier, or the folder of a student. extract: a model of `ironwok train`. answer: a causal language
+    model: of the classifier, or the folder of a student; its heads for pairs of sentences and for blanks, where it
+    brings them, are served, too. extract: a model of `ironwok train`. answer: a causal language
     model, as of `ironwok ask`, or "extractive" for the reader that needs none.
     """
-    classifier = extractor = answerer = None
+    classifier = judge = extractor = answerer = None
     if model is not None:
         from ironwok.students import load_classifier
+        from ironwok.zero_shot.nsp import AssociationScorer, NSPScorer
 
         classifier = load_classifier(model, scorer=scorer, batch_size=batch_size, device=device, dtype=dtype)
+        scorer_of = getattr(classifier, "scorer", None)
+        if isinstance(scorer_of, AssociationScorer | NSPScorer):
+            judge = scorer_of.without_encoder()
     if extract is not None:
         from ironwok.events.extractor import load_extractor
 
@@ -63,7 +80,11 @@ def load_services(
         from ironwok.nbce import Answerer
 
         answerer = Answerer(answer, device=device, dtype=dtype or "auto")
-    return Services(classifier, model or "", extractor, extract or "", answerer, answer or "")
+    return Services(
+        *(classifier, model or "", extractor, extract or "", answerer, answer or ""),
+        judge=judge,
+        judge_name=model or "",
+    )
 
 
 class _Marking:

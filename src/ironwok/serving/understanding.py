@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,21 +49,42 @@ class _Reading:
     left: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
-class ClassifyService:
-    """Requests to one classifier."""
+class BatchedService(ABC):
+    """Requests to one model, those that wait read together.
 
-    def __init__(self, classifier: Any, *, limits: Limits, metrics: Metrics) -> None:
-        self._classifier, self._limits = classifier, limits
-        self._passes = Passes(getattr(getattr(classifier, "scorer", None), "model", None))
+    task: its name in the metrics. model: a torch module between whose passes work that nobody waits for ends.
+    """
+
+    def __init__(self, task: str, *, limits: Limits, metrics: Metrics, model: Any = None) -> None:
+        self._limits = limits
+        self._passes = Passes(model)
         self.batcher = MicroBatcher(
             self._work,
-            name="classify",
+            name=task,
             most=limits.batch_texts,
             wait=limits.batch_seconds,
             room=limits.queue,
-            on_batch=metrics.batches.labels("classify").observe,
+            on_batch=metrics.batches.labels(task).observe,
         )
-        metrics.watch("classify", lambda: self.batcher.waiting)
+        metrics.watch(task, lambda: self.batcher.waiting)
+
+    @abstractmethod
+    def _work(self, batch: list[Any]) -> Sequence[Any]:
+        """A result for each request of a batch."""
+
+    def close(self) -> None:
+        """Finish what was accepted."""
+        self.batcher.close()
+        self._passes.close()
+
+
+class ClassifyService(BatchedService):
+    """Requests to one classifier."""
+
+    def __init__(self, classifier: Any, *, limits: Limits, metrics: Metrics) -> None:
+        self._classifier = classifier
+        model = getattr(getattr(classifier, "scorer", None), "model", None)
+        super().__init__("classify", limits=limits, metrics=metrics, model=model)
 
     def submit(self, request: ClassifyRequest) -> Job:
         """Raises Problem for too much, LabelError, TemplateError or InputError for what is not usable, Busy, Closed."""
@@ -128,29 +151,15 @@ class ClassifyService:
                 if all(one.is_set() for one in left):
                     raise Left
                 results.append(result)
-        return _dealt(results, [len(asked.texts) for asked in batch])
-
-    def close(self) -> None:
-        """Finish what was accepted."""
-        self.batcher.close()
-        self._passes.close()
+        return dealt(results, [len(asked.texts) for asked in batch])
 
 
-class ExtractService:
+class ExtractService(BatchedService):
     """Requests to one extractor."""
 
     def __init__(self, extractor: Any, *, limits: Limits, metrics: Metrics) -> None:
-        self._extractor, self._limits = extractor, limits
-        self._passes = Passes(getattr(extractor, "model", None))
-        self.batcher = MicroBatcher(
-            self._work,
-            name="extract",
-            most=limits.batch_texts,
-            wait=limits.batch_seconds,
-            room=limits.queue,
-            on_batch=metrics.batches.labels("extract").observe,
-        )
-        metrics.watch("extract", lambda: self.batcher.waiting)
+        self._extractor = extractor
+        super().__init__("extract", limits=limits, metrics=metrics, model=getattr(extractor, "model", None))
 
     @property
     def task(self) -> str:
@@ -165,23 +174,22 @@ class ExtractService:
     def _work(self, batch: list[_Reading]) -> list[list[Any]]:
         with self._passes.of([one.left for one in batch]):
             found = self._extractor.extract([text for one in batch for text in one.texts])
-        return _dealt(found, [len(one.texts) for one in batch])
-
-    def close(self) -> None:
-        """Finish what was accepted."""
-        self.batcher.close()
-        self._passes.close()
+        return dealt(found, [len(one.texts) for one in batch])
 
 
 def checked_texts(texts: str | list[str], limits: Limits) -> list[str]:
     """The texts as a list. Raises Problem for none, too many or too long ones."""
     listed = [texts] if isinstance(texts, str) else texts
-    if not listed:
-        raise Problem(422, "invalid_request", "texts is empty: send at least one text")
-    if len(listed) > limits.texts:
-        raise Problem(422, "too_many_texts", f"there are {len(listed)} texts; at most {limits.texts} in one request")
+    check_count(len(listed), limits)
     check_characters(sum(map(len, listed)), limits)
     return listed
+
+
+def check_count(count: int, limits: Limits, *, of: str = "texts") -> None:
+    if not count:
+        raise Problem(422, "invalid_request", f"{of} is empty: send at least one {of.removesuffix('s')}")
+    if count > limits.texts:
+        raise Problem(422, f"too_many_{of}", f"there are {count} {of}; at most {limits.texts} in one request")
 
 
 def check_characters(count: int, limits: Limits) -> None:
@@ -193,7 +201,7 @@ def check_characters(count: int, limits: Limits) -> None:
         )
 
 
-def _dealt(results: list[Any], counts: list[int]) -> list[list[Any]]:
+def dealt(results: Sequence[Any], counts: list[int]) -> list[list[Any]]:
     """Results in portions of these sizes."""
     iterator = iter(results)
     return [[next(iterator) for _ in range(count)] for count in counts]

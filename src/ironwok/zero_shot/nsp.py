@@ -55,6 +55,14 @@ class _Knowing(ABC):
         """What judges which word belongs into a blank, where the model brings it."""
         return self.load_blanks()
 
+    def without_encoder(self) -> AssociationScorer | None:
+        """The table with the heads that read it, as a scorer of its own; None where there is no table."""
+        if self.associations is None:
+            return None
+        other = AssociationScorer(self.associations, self._ids)
+        other.load_relations, other.load_blanks = self.load_relations, self.load_blanks
+        return other
+
     def adapted(self, texts: Sequence[Told], words: Sequence[Sequence[str]], *, one_fits: bool = False) -> Self | None:
         if self.associations is None:
             return None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ironwok.errors import InputError, ModelError
 from ironwok.zero_shot.pairs import Scorer
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ironwok.text.associations import Associations, Tokenize
     from ironwok.zero_shot.blanks import Blanks
+    from ironwok.zero_shot.nsp import AssociationScorer
     from ironwok.zero_shot.relations import Relations
 
 ENTRY_POINT_GROUP = "ironwok.scorers"
@@ -69,6 +70,24 @@ def load_scorer(name: str, model: str = DEFAULT_MODEL, options: ScorerOptions | 
         raise ModelError(
             f"the scorer {name!r} of {plugins[name].value} is a {type(scorer).__name__} without score(pairs)"
         )
+    return scorer
+
+
+def load_judge(head: Literal["relations", "blanks"], model: str = DEFAULT_MODEL) -> AssociationScorer:
+    """What reads the table of a model with one of the heads beside it, of which no encoder is needed.
+
+    Raises MissingHeadError for a model without that head.
+    """
+    from ironwok.errors import MissingHeadError
+    from ironwok.zero_shot.nsp import AssociationScorer
+
+    try:
+        scorer = load_scorer("associations", model)
+    except MissingHeadError:
+        scorer = None
+    if not isinstance(scorer, AssociationScorer) or getattr(scorer, head) is None:
+        of = {"relations": "relations of sentences", "blanks": "blanks"}[head]
+        raise MissingHeadError(f"{model} brings no head for {of} ({head}.safetensors): take {DEFAULT_MODEL}")
     return scorer
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ironwok.zero_shot.tasks.cloze import Cloze, adapted_to_blanks, fill_blanks
+from ironwok.zero_shot.tasks.cloze import Cloze, adapted_to_blanks, fill_blanks, filled_blank
 from ironwok.zero_shot.tasks.coreference import Reference, choose_antecedent, judge_references
 from ironwok.zero_shot.tasks.entities import Entity, link_entities, type_entities
 from ironwok.zero_shot.tasks.keywords import judge_keywords, rank_keywords
 from ironwok.zero_shot.tasks.ranking import Candidate, Ranking
-from ironwok.zero_shot.tasks.sentence_pairs import PairClassification, classify_pairs, share_out
+from ironwok.zero_shot.tasks.sentence_pairs import PairClassification, classify_pairs, complete_prior, share_out
 
 __all__ = [
     "Candidate",
@@ -19,7 +19,9 @@ __all__ = [
     "adapted_to_blanks",
     "choose_antecedent",
     "classify_pairs",
+    "complete_prior",
     "fill_blanks",
+    "filled_blank",
     "judge_keywords",
     "judge_references",
     "link_entities",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from ironwok.errors import InputError
 from ironwok.results import Span
@@ -85,6 +85,13 @@ def fill_blanks(
         rank(item.text, item.place, item.candidates, scores)
         for item, scores in zip(items, ask(scorer, groups), strict=True)
     ]
+
+
+def filled_blank(ranking: Ranking) -> dict[str, Any]:
+    """A result of `fill_blanks` for JSON: where the blank is, the best word, and the score of each candidate."""
+    place = ranking.target
+    scores = {one.name: round(one.score, 6) for one in ranking.candidates}
+    return {"blank": place and [place.start, place.end], "word": ranking.best.name, "scores": scores}
 
 
 def adapted_to_blanks(scorer: Scorer, items: Sequence[Cloze], *, context_chars: int = 200) -> Scorer:

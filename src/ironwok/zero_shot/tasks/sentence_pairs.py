@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -21,6 +21,8 @@ Protocol = Literal["head", "sc", "cc"]
 
 INFERENCE = ("entailment", "neutral", "contradiction")
 PARAPHRASE = ("same", "different")
+
+_ROUNDING = 1e-6  # of shares that are added up
 
 # What a reader would say between the two sentences of each kind.
 INFERENCE_WORDS = {"entailment": "所以", "neutral": "而且", "contradiction": "不对"}
@@ -41,6 +43,11 @@ class PairClassification:
     @property
     def label(self) -> str:
         return self.labels[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The label and the score of each, without the sentences."""
+        scores = {name: round(score, 6) for name, score in zip(self.labels, self.scores, strict=True)}
+        return {"label": self.label, "scores": scores}
 
 
 def classify_pairs(
@@ -126,6 +133,22 @@ def share_out(judged: Sequence[PairClassification], prior: Mapping[str, float]) 
     scores_NC = mapping.samples_contrast_table(np.array([[one[name] for name in names] for one in given]), prior=shares)
     rows = [mapping.ranked(names, row) for row in scores_NC]
     return [PairClassification(one.first, one.second, *row) for one, row in zip(judged, rows, strict=True)]
+
+
+def complete_prior(prior: Mapping[str, float], labels: Sequence[str]) -> dict[str, float]:
+    """The share of each label, in the order of ``labels``; those that are not named share what is left evenly.
+
+    Raises InputError for other names, and for shares that are none or do not add up.
+    """
+    for name, share in prior.items():
+        if name not in labels:
+            raise InputError(f"the prior names {name!r:.40}; the answers are {', '.join(labels)}")
+        if not 0 <= share <= 1:
+            raise InputError(f"the prior of {name} is {share}: a share lies between 0 and 1")
+    given, rest = sum(prior.values()), [name for name in labels if name not in prior]
+    if given > 1 + _ROUNDING or (not rest and given < 1 - _ROUNDING):
+        raise InputError(f"the shares of the prior come to {given:g}, they have to come to 1")
+    return {name: prior.get(name, max(1 - given, 0) / max(len(rest), 1)) for name in labels}
 
 
 def _relation(relations: Relations | None, labels: LabelSet) -> str | None:
