@@ -15,6 +15,7 @@ from served import NAME, Client, Endless, HeldScorer, NumberExtractor, Parrot, e
 from ironwok.errors import MissingExtraError
 from ironwok.serving import Limits, Services, create_app
 from ironwok.zero_shot import ZeroShotClassifier
+from ironwok.zero_shot.registry import load_judge
 
 # of Gradio itself, with the pandas of these days
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.*")
@@ -57,7 +58,8 @@ def scorer():
 @pytest.fixture(scope="module")
 def client(scorer):
     services = Services(
-        ZeroShotClassifier(scorer=scorer), NAME, NumberExtractor(), "numbers", answerer=Parrot(), answerer_name="parrot"
+        *(ZeroShotClassifier(scorer=scorer), NAME, NumberExtractor(), "numbers"),
+        **{"answerer": Parrot(), "answerer_name": "parrot", "judge": load_judge("blanks"), "judge_name": "heads"},
     )
     with serving(services, page=True) as running:
         yield running.client
@@ -91,6 +93,21 @@ def test_classify_shows_a_bar_for_each_label(client):
     assert shown.count('class="card"') == 2
 
 
+def test_compare_shows_a_bar_for_each_answer(client):
+    first, second = "怎么修改手机号\n今天天气<b>真好\n", "\n手机号怎么改\n怎么开发票"
+    shown = Visitor(client).click("do-compare", [first, second, False])
+    assert re.findall(r'class="chosen".*?lang="en">(\w+)<', shown) == ["same", "different"]
+    assert "今天天气&lt;b&gt;真好<br>怎么开发票" in shown
+    shown = Visitor(client).click("do-compare", [first, second, True])
+    assert len(re.findall(r'lang="en">(follows|open|contradicts)<', shown)) == 6
+
+
+def test_fill_sets_the_best_word_in_its_blank(client):
+    shown = Visitor(client).click("do-fill", ["他____地通过了考试<b>。", "画蛇添足，轻而易举"])
+    assert re.search(r'他<span class="mark" style="--hue:\d+">轻而易举</span>地通过了考试&lt;b&gt;。</p>', shown)
+    assert re.findall(r'class="name">(\w+)<', shown) == ["轻而易举", "画蛇添足"]
+
+
 def test_extract_shows_the_spans(client):
     shown = Visitor(client).click("do-extract", ["三月12日<b>"])
     assert re.search(r'title="number">12</span>日&lt;b&gt;</p>', shown)
@@ -116,6 +133,11 @@ def test_an_answer_comes_in_pieces_and_ends_with_its_sources(client):
         ("do-classify", ["坏", "体育，财经", "", False, False, 0], "not to be read"),
         ("do-classify", ["体育", "体育，财经", "no place", False, False, 0], "{}"),
         ("do-classify", ["虫", "体育，财经", "", False, False, 0], "went wrong inside"),
+        ("do-compare", ["一句", "", False], "there are 1 first and 0 second sentences"),
+        ("do-compare", ["", "", False], "at least one pair"),
+        ("do-fill", ["没有空格", "甲，乙"], "has 0 blanks"),
+        ("do-fill", ["有____", "甲"], "two or more"),
+        ("do-fill", ["有____", ""], "two or more"),
         ("do-extract", [" "], "blank"),
         ("do-answer", ["", "?", 20], "contexts"),
         ("do-answer", ["a", " ", 20], "blank"),

@@ -27,8 +27,8 @@ class Server:
         self.extract = services.extractor and ExtractService(services.extractor, **options)
         self.answer = services.answerer and AnswerService(services.answerer, **options)
         judge = services.judge
-        self.compare = judge and judge.relations and CompareService(judge, **options)
-        self.fill = judge and judge.blanks and FillService(judge, **options)
+        self.compare: Any = judge and judge.relations and CompareService(judge, **options)
+        self.fill: Any = judge and judge.blanks and FillService(judge, **options)
 
     def close(self) -> None:
         """Finish what was accepted."""

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from ironwok.errors import InputError
 from ironwok.serving.answering import pieces_of
 from ironwok.serving.page import markup
-from ironwok.serving.page.samples import ANSWER, CLASSIFY, EXTRACT
+from ironwok.serving.page.samples import ANSWER, CLASSIFY, COMPARE, EXTRACT, FILL
 from ironwok.serving.page.words import LANGUAGES, WORDS, Language, both, word
 from ironwok.serving.problems import Problem, invalid, printable
-from ironwok.serving.schemas import AnswerRequest, ClassifyRequest, ExtractRequest
+from ironwok.serving.schemas import AnswerRequest, ClassifyRequest, CompareRequest, ExtractRequest, FillRequest
 from ironwok.serving.server import Server
 
 _COMMAS = re.compile(r"[,，、;；\n]+")
@@ -53,14 +53,16 @@ def build(server: Server) -> gr.Blocks:
                 [("English", "en"), ("中文", "zh")], value="en", show_label=False, container=False, elem_id="language"
             )
         with gr.Tabs():
-            for service, task, fill in (
+            for service, task, fill_in in (
                 (server.classify, "classify", _classify),
+                (server.compare, "compare", _compare),
+                (server.fill, "fill", _fill),
                 (server.extract, "extract", _extract),
                 (server.answer, "answer", _answer),
             ):
                 if service is not None:
                     with page.named(gr.Tab(word(task, "en"), id=task, elem_id=f"tab-{task}"), label=task):
-                        fill(page, server)
+                        fill_in(page, server)
         dressed = [language, *page.components]
         loading = _EVENT | {"show_progress": "hidden", "queue": False}
         blocks.load(page.dress, inputs=[language], outputs=dressed, js=_LANGUAGE, **loading)
@@ -131,9 +133,9 @@ def _classify(page: _Page, server: Server) -> None:
 
     async def run(texts: str, labels: str, template: str, several: bool, calibrate: bool, threshold: float) -> str:
         async def work() -> str:
-            chosen = [label.strip() for label in _COMMAS.split(labels) if label.strip()]
+            chosen = _listed(labels)
             request = ClassifyRequest(
-                texts=[line.strip() for line in texts.splitlines() if line.strip()],
+                texts=_lines(texts),
                 labels=chosen or None,
                 template=template if template.strip() else None,
                 multi_label=several,
@@ -149,6 +151,56 @@ def _classify(page: _Page, server: Server) -> None:
 
     inputs = [texts, labels, template, several, calibrate, threshold]
     gr.on([button.click, labels.submit], run, inputs=inputs, outputs=shown, **_EVENT)
+
+
+def _compare(page: _Page, server: Server) -> None:
+    with gr.Row(equal_height=False):
+        with gr.Column(elem_classes="asked"):
+            firsts = page.box("firsts", lines=4, max_lines=14, elem_id="firsts")
+            seconds = page.box("seconds", lines=4, max_lines=14, elem_id="seconds")
+            follows = page.named(gr.Checkbox(label=word("follows", "en"), elem_id="follows"), label="follows")
+            button = page.button("do_compare", variant="primary", elem_id="do-compare")
+            page.samples(COMPARE, [firsts, seconds])
+            _model(server.services.judge_name)
+        shown = gr.HTML(elem_id="compared", elem_classes="shown", min_height=60)
+
+    async def run(firsts: str, seconds: str, follows: bool) -> str:
+        async def work() -> str:
+            first, second = _lines(firsts), _lines(seconds)
+            if len(first) != len(second):
+                raise InputError(
+                    f"there are {len(first)} first and {len(second)} second sentences: a line of each makes a pair"
+                )
+            pairs = [list(pair) for pair in zip(first, second, strict=True)]
+            request = CompareRequest(pairs=pairs, relation="inference" if follows else "paraphrase")
+            results = await server.result(_never, lambda: server.compare.submit(request))
+            return markup.comparisons(pairs, results)
+
+        return await _told(work)
+
+    button.click(run, inputs=[firsts, seconds, follows], outputs=shown, **_EVENT)
+
+
+def _fill(page: _Page, server: Server) -> None:
+    with gr.Row(equal_height=False):
+        with gr.Column(elem_classes="asked"):
+            blanks = page.box("blanks", lines=5, max_lines=14, elem_id="blanks")
+            candidates = page.box("candidates", lines=2, elem_id="candidates")
+            button = page.button("do_fill", variant="primary", elem_id="do-fill")
+            page.samples(FILL, [blanks, candidates])
+            _model(server.services.judge_name)
+        shown = gr.HTML(elem_id="filled", elem_classes="shown", min_height=60)
+
+    async def run(blanks: str, candidates: str) -> str:
+        async def work() -> str:
+            texts, names = _lines(blanks), _listed(candidates)
+            request = FillRequest(texts=list(texts), candidates=names)
+            results = await server.result(_never, lambda: server.fill.submit(request))
+            return markup.fillings(texts, results, names)
+
+        return await _told(work)
+
+    gr.on([button.click, candidates.submit], run, inputs=[blanks, candidates], outputs=shown, **_EVENT)
 
 
 def _extract(page: _Page, server: Server) -> None:
@@ -215,6 +267,14 @@ def _answer(page: _Page, server: Server) -> None:
 
     asking = gr.on([button.click, question.submit], run, inputs=[contexts, question, length], outputs=shown, **_EVENT)
     stop.click(None, cancels=[asking], api_visibility="private")
+
+
+def _lines(texts: str) -> list[str]:
+    return [line.strip() for line in texts.splitlines() if line.strip()]
+
+
+def _listed(words: str) -> list[str]:
+    return [name.strip() for name in _COMMAS.split(words) if name.strip()]
 
 
 def _model(name: str) -> None:

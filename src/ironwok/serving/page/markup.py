@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
+from typing import Any
 
 from ironwok.results import Answer, Classification, Entity, Event, Relation, Source, Span
-from ironwok.serving.page.words import both
+from ironwok.serving.page.words import WORDS, both
 
 # neighbours in a list lie far apart on the circle; the report of `ironwok read` has the same
 _HUES = (250, 45, 150, 330, 95, 200, 15, 285, 125, 225, 65, 305)
@@ -37,17 +38,10 @@ def classifications(
     number = {label: index for index, label in enumerate(labels)}
     bound = 0.5 if threshold is None else threshold
 
-    def row(label: str, score: float, chosen: bool) -> str:
-        return (
-            f'<li class="{"chosen" if chosen else ""}" style="{_hue(number.get(label, 0))};--share:{score:.4f}">'
-            f'<span class="name">{escape(label)}</span><span class="bar" aria-hidden="true"></span>'
-            f'<span class="number">{_percent(score)}</span></li>'
-        )
-
     def card(result: Classification) -> str:
         rows = [
-            row(label, score, score >= bound if several else label == result.label)
-            for label, score in list(zip(result.labels, result.scores, strict=True))[:_SHOWN_LABELS]
+            _bar(escape(label), score, number.get(label, 0), score >= bound if several else label == result.label)
+            for label, score in zip(result.labels, result.scores, strict=True)
         ]
         notes = ""
         if result.abstained:
@@ -55,12 +49,51 @@ def classifications(
         if result.evidence is not None:
             quote = escape(_cut(result.evidence.text, _QUOTED))
             notes += f'<p class="note">{both("window")}: <q>{quote}</q></p>'
-        text = escape(_cut(result.text, _SHOWN_TEXT))
-        return (
-            f'<article class="card"><p class="text">{text}</p><ul class="scores">{"".join(rows)}</ul>{notes}</article>'
-        )
+        return _bars(escape(_cut(result.text, _SHOWN_TEXT)), rows, notes)
 
     return _shell("".join(map(card, results)))
+
+
+def comparisons(pairs: Sequence[Sequence[str]], results: Sequence[Mapping[str, Any]]) -> str:
+    """A card for each pair of sentences, with a bar for each answer. results: with the label and the scores."""
+
+    def card(pair: Sequence[str], result: Mapping[str, Any]) -> str:
+        number = {name: index for index, name in enumerate(sorted(result["scores"]))}
+        rows = [
+            _bar(both(name) if name in WORDS else escape(name), score, number[name], name == result["label"])
+            for name, score in result["scores"].items()
+        ]
+        return _bars("<br>".join(escape(_cut(sentence, _SHOWN_TEXT)) for sentence in pair), rows)
+
+    return _shell("".join(map(card, pairs, results)))
+
+
+def fillings(texts: Sequence[str], results: Sequence[Mapping[str, Any]], candidates: Sequence[str]) -> str:
+    """A card for each text, the best word in its blank, with a bar for each candidate, in the user's order coloured."""
+    number = {name: index for index, name in enumerate(candidates)}
+
+    def card(text: str, result: Mapping[str, Any]) -> str:
+        (start, end), word = result["blank"], result["word"]
+        rows = [_bar(escape(name), score, number[name], name == word) for name, score in result["scores"].items()]
+        set_in = f'<span class="mark" style="{_hue(number[word])}">{escape(word)}</span>'
+        return _bars(escape(text[:start]) + set_in + escape(text[end:]), rows)
+
+    return _shell("".join(map(card, texts, results)))
+
+
+def _bar(name: str, score: float, number: int, chosen: bool) -> str:
+    """A line of a card. name: HTML. number: of the colour."""
+    return (
+        f'<li class="{"chosen" if chosen else ""}" style="{_hue(number)};--share:{score:.4f}">'
+        f'<span class="name">{name}</span><span class="bar" aria-hidden="true"></span>'
+        f'<span class="number">{_percent(score)}</span></li>'
+    )
+
+
+def _bars(text: str, rows: Sequence[str], notes: str = "") -> str:
+    """A card. text and notes: HTML. rows: the best first; no more than a dozen are shown."""
+    shown = "".join(rows[:_SHOWN_LABELS])
+    return f'<article class="card"><p class="text">{text}</p><ul class="scores">{shown}</ul>{notes}</article>'
 
 
 def extraction(text: str, found: Sequence[Found]) -> str:
