@@ -70,7 +70,7 @@ def test_pairs_are_compared_with_one_another(file, tmp_path, capsys):
     out = tmp_path / "compared.jsonl"
     asked = ["compare", str(file), "--prior", "same=0.67", "--out", str(out)]
     assert main(asked) == 0
-    assert "there are 3; few tell little" in capsys.readouterr().err
+    assert "compares pairs with one another; 3 pairs tell little" in capsys.readouterr().err
     whole = out.read_bytes()
     found = records(whole.decode())
     assert [one["line"] for one in found] == [one["line"] for one in alone]
@@ -100,6 +100,7 @@ def test_even_shares_are_those_of_all_answers(file, capsys):
         ("same", "--prior is 'same': give even, or shares"),
         ("same=viele", "--prior is 'same=viele': give even, or shares"),
         ("gleich=0.2", "the prior names 'gleich'; the answers are different, same"),
+        ("same=0.2,same=0.3", "such as different=0.1; same stands there twice"),
         ("same=1.2", "such as different=0.1; the prior of same is 1.2"),
         ("same=nan", "such as different=0.1; the prior of same is nan"),
         ("same=0.7,different=0.7", "the shares of the prior come to 1.4, they have to come to 1"),
@@ -170,3 +171,34 @@ def test_a_model_without_the_head(file, tmp_path, capsys):
             (folder / one.name).symlink_to(one)
     assert main(["compare", str(file), "--model", str(folder)]) == 1
     assert "brings no head for relations of sentences" in capsys.readouterr().err
+
+
+def test_equal_pairs_have_equal_answers_wherever_they_stand(tmp_path, capsys):
+    lines = [{"a": f"第{number}个人去了哪里" * (number % 5 + 1), "b": f"他{number}点出发"} for number in range(300)]
+    lines += [{"a": "怎么还款", "b": "如何还款"}] * 300
+    file = tmp_path / "many.jsonl"
+    file.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    assert main(["compare", str(file), "--prior", "same=0.25"]) == 0
+    found = records(capsys.readouterr().out)
+    assert len({json.dumps(one["scores"]) for one in found[300:]}) == 1
+
+
+def test_pairs_that_are_compared_are_the_ones_that_were(file, tmp_path, capsys):
+    out = tmp_path / "out.jsonl"
+    asked = ["compare", str(file), "--prior", "even", "--out", str(out), "--resume"]
+    assert main(asked) == 0
+    before = out.read_bytes()
+    with file.open("a", encoding="utf-8") as more:
+        more.write('{"a": "怎么开发票", "b": "发票怎么开"}\n')
+    assert main(asked) == 1
+    assert "written with other settings (compared: '3 pairs" in capsys.readouterr().err
+    assert out.read_bytes() == before
+
+
+def test_one_pair_is_compared_with_none(tmp_path, capsys):
+    file = tmp_path / "one.csv"
+    file.write_text("a,b\n怎么还款,如何还款\n", encoding="utf-8")
+    assert main(["compare", str(file), "--prior", "even"]) == 1
+    assert "has one: leave it out" in capsys.readouterr().err
+    assert main(["compare", "-"]) == 1
+    assert "not from standard input" in capsys.readouterr().err

@@ -216,3 +216,26 @@ def test_any_bytes_give_text_or_an_encoding_error(data: bytes) -> None:
         return
     assert isinstance(decoded.text, str)
     assert known_codec(decoded.encoding) is not None
+
+
+@pytest.mark.parametrize(
+    ("codec", "text", "broken"),
+    [
+        ("big5", "銀行宣佈降息。", b"\xff"),
+        ("shift_jis", "今日は晴れです。", b"\x85"),
+        ("latin-1", "café crème", b"\x81"),
+    ],
+)
+def test_broken_bytes_are_counted_where_the_encoding_has_no_sign_for_them(codec: str, text: str, broken: bytes) -> None:
+    decoded = decode((text * 20).encode(codec) + broken, name="x", encoding=codec)
+    assert decoded.replaced == 1
+    assert decoded.text == text * 20 + "\ufffd"
+
+
+@pytest.mark.parametrize("named", ["gb18030", "big5", "shift_jis", "latin-1", "utf-16"])
+def test_an_encoding_that_is_clearly_wrong_is_refused_though_the_bytes_fit(named: str) -> None:
+    for text in ("怎么还款如何还款", "今天天气不错，我们去公园吧。", "English with one word 手机号 in it"):
+        with pytest.raises(EncodingError, match=f"x: not {named}: "):
+            decode(text.encode(), name="x", encoding=named)
+    right = "饕餮纹青铜簋" if named in ("gb18030", "utf-16") else "plain"
+    assert decode(right.encode(named), name="x", encoding=named).text == right

@@ -9,7 +9,7 @@ import pytest
 
 from ironwok.errors import InputError
 from ironwok.zero_shot import NSPScorer, ScorerOptions, load_scorer
-from ironwok.zero_shot.tasks import PairClassification, classify_pairs, share_out
+from ironwok.zero_shot.tasks import PairClassification, classify_pairs, complete_prior, share_out
 
 PAIRS = [("今天下雨了", "今天下雨了"), ("今天下雨了", "昨天下雪"), ("今天下雨了", "股票大跌")]
 
@@ -117,6 +117,20 @@ def test_with_a_prior_the_answers_of_the_head_are_compared(judging):
     assert share_out(classify_pairs(judging, PAIRS), dict.fromkeys(alone, 1.0)) == classify_pairs(
         judging, PAIRS, labels=alone, prior=[1, 1, 1]
     )
+
+
+def test_a_prior_may_name_its_labels(judging):
+    for prior in ({"entailment": 1}, {"entailment": 1, "neutral": 0.0, "contradiction": 0}):
+        assert classify_pairs(judging, PAIRS, prior=prior) == classify_pairs(judging, PAIRS, prior=[1, 0, 0])
+    assert complete_prior({"same": 0.1}, ("different", "same")) == {"different": 0.9, "same": 0.1}
+    for prior, said in (
+        ("even", "the prior is 'even': give a share for each label"),
+        ({"entailment": "0.2"}, "the prior of entailment is '0.2': a share is a number between 0 and 1"),
+        ({"same": 0.2}, "the prior names 'same'; the answers are entailment, neutral, contradiction"),
+        ({"entailment": 0.9, "neutral": 0.2}, "the shares of the prior come to 1.1"),
+    ):
+        with pytest.raises(InputError, match=said):
+            classify_pairs(judging, PAIRS, prior=prior)
 
 
 @pytest.mark.parametrize("name", ["nsp", "associations"])

@@ -13,7 +13,7 @@ import typer
 from ironwok.cli.language import t
 from ironwok.cli.lines import Line
 from ironwok.cli.options import AnyModel, Encoding, NamedFields, OutFile, Overwrite, Resume
-from ironwok.errors import InputError
+from ironwok.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from ironwok.zero_shot.tasks import PairClassification
@@ -83,19 +83,26 @@ def compare(
     from ironwok.students.tuned.examples import PairExample
     from ironwok.training.tuning.data import identified_examples
     from ironwok.training.tuning.fields import Fields
+    from ironwok.zero_shot.adapting import named_heap
 
+    if str(file) == "-":
+        raise InputError("compare reads pairs from a file, not from standard input: name a .jsonl, .json, .csv or .tsv")
     check_out(out, file, resume=resume, overwrite=overwrite)
     fields = Fields("pairs", named_fields(field or ()), gold=None)
     judge, labels = _judge(model, relation)
     shares = _shares(prior, labels)
-    settings = {"model": model, "relation": relation, "fields": fields.named, "prior": shares}
+    settings: dict[str, Any] = {"model": model, "relation": relation, "fields": fields.named, "prior": shares}
     told = Teller()
     examples = identified_examples(file, fields, encoding=encoding, on_problem=told)
     pairs = (
         _Pair(line, one.first, name, other=one.second) for line, one, name in examples if isinstance(one, PairExample)
     )
     if shares is not None:
-        pairs = iter(_compared_with_one_another(list(pairs), judge, shares))
+        all_pairs = list(pairs)
+        if len(all_pairs) == 1:
+            raise DataError(f"--prior compares pairs with one another, and {file} has one: leave it out")
+        settings["compared"] = named_heap([repr((pair.text, pair.other)) for pair in all_pairs], of="pairs")
+        pairs = iter(_compared_with_one_another(all_pairs, judge, shares))
     written, kept = write_answers(
         pairs,
         lambda part: map(_Compared, _found(part) or judge(part)),
@@ -161,6 +168,8 @@ def _shares(given: str | None, labels: Sequence[str]) -> dict[str, float] | None
     named: dict[str, float] = {}
     for part in [] if given.strip() == _EVEN else given.replace("，", ",").split(","):
         name, _, share = (piece.strip() for piece in part.partition("="))
+        if name in named:
+            raise InputError(f"{wanted}; {name} stands there twice")
         try:
             named[name] = float(share)
         except ValueError:
@@ -180,17 +189,21 @@ def _compared_with_one_another(pairs: list[_Pair], judge: Judge, shares: Mapping
     if 0 < len(pairs) < _FEW:
         say(
             t(
-                en=f"note: --prior compares pairs with one another, and there are {len(pairs)}; few tell little",
+                en=f"note: --prior compares pairs with one another; {len(pairs)} pairs tell little",
                 zh=f"注意：--prior 要把各句对互相比较，这里只有 {len(pairs)} 对，太少则不可靠",
             ),
             style="yellow",
         )
-    judged: list[PairClassification] = []
-    with progress_bar("compare", total=len(pairs), shown=sys.stderr.isatty()) as advance:
-        for start in range(0, len(pairs), _AT_ONCE):
-            part = pairs[start : start + _AT_ONCE]
-            judged += judge(part)
+    # each that comes again is judged once, or rounding would rank equal ones
+    first = {(pair.text, pair.other): pair for pair in reversed(pairs)}
+    distinct = list(first.values())
+    found: dict[tuple[str, str], PairClassification] = {}
+    with progress_bar("compare", total=len(distinct), shown=sys.stderr.isatty()) as advance:
+        for start in range(0, len(distinct), _AT_ONCE):
+            part = distinct[start : start + _AT_ONCE]
+            found |= {(pair.text, pair.other): one for pair, one in zip(part, judge(part), strict=True)}
             advance(len(part))
+    judged = [found[pair.text, pair.other] for pair in pairs]
     return [replace(pair, judged=found) for pair, found in zip(pairs, share_out(judged, shares), strict=True)]
 
 

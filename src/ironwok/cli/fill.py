@@ -96,6 +96,8 @@ def fill(
     from ironwok.zero_shot.registry import load_judge
     from ironwok.zero_shot.tasks import adapted_to_blanks, fill_blanks, filled_blank
 
+    if str(file) == "-":
+        raise InputError("fill reads texts from a file, not from standard input: name a .jsonl, .json, .csv or .tsv")
     check_out(out, file, resume=resume, overwrite=overwrite, adapt=adapt)
     if not blank.strip():
         raise InputError("--blank is empty: give the mark as it stands in the texts, such as #idiom#")

@@ -30,7 +30,7 @@ from ironwok.errors import (
 )
 from ironwok.scale.storage import Found, Storage
 from ironwok.text.documents import readable_suffixes
-from ironwok.text.encodings import detect_lines, known_codec
+from ironwok.text.encodings import detect_lines, is_wide, known_codec
 from ironwok.text.formats.files import PACKED, open_file, unpacked_name
 from ironwok.text.formats.records import record_fields
 from ironwok.text.formats.tables import TableLayout, table_layout
@@ -58,7 +58,7 @@ WHOLE = -1  # as the end of a piece
 class Source:
     """A file to read. codec, text_field, delimiter, names: as found out from its beginning, where its format has them.
 
-    start: where its first line, or its first row below the header, begins.
+    named: whether the user named the codec. start: where its first line, or its first row below the header, begins.
     """
 
     url: str
@@ -68,6 +68,7 @@ class Source:
     format: Format
     packed: bool = False
     codec: str | None = None
+    named: bool = False
     text_field: str | None = None
     title_field: str | None = None
     delimiter: str | None = None
@@ -218,12 +219,13 @@ def _look_at_lines(
     # line by line, as the plain commands do: one line in another encoding is the matter of that line
     codec = known_codec(options.encoding) if options.encoding else detect_lines(io.BytesIO(head), name=file.url)
     assert codec is not None, "ReadOptions has checked the encoding"
-    if "16" in codec or "32" in codec:
+    if is_wide(codec):
         raise UnsupportedFormatError(
             f"{file.url} is in {codec.upper()}, which cannot be cut between lines: convert it to UTF-8, or read it "
             "without --engine ray"
         )
-    fields: dict[str, Any] = {"codec": codec}
+    named = options.encoding is not None
+    fields: dict[str, Any] = {"codec": codec, "named": named}
     mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
     start = 0
     cuts: list[int] | None = None
@@ -231,7 +233,7 @@ def _look_at_lines(
         with tempfile.TemporaryDirectory() as folder:
             sample = Path(folder) / f"head{suffix}"
             sample.write_bytes(head)
-            given = ReadOptions(text_field=options.text_field, encoding=codec)
+            given = ReadOptions(text_field=options.text_field, encoding=codec, mixed=not named)
             try:
                 if kind == "jsonl":
                     text_field, title_field = record_fields(sample, given)

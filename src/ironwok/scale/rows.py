@@ -204,7 +204,7 @@ def _prelude(piece: Piece) -> list[bytes]:
 
 def _rows_of_text(piece: Piece, copy: Copy) -> Iterator[Item]:
     source = piece.source
-    for number, decoded in read_lines(copy.path, ReadOptions(encoding=source.codec)):
+    for number, decoded in read_lines(copy.path, ReadOptions(encoding=source.codec, mixed=not source.named)):
         position = copy.position(number)
         if isinstance(decoded, EncodingError):
             raw = copy.raw(number, source.codec or "utf-8")
@@ -223,7 +223,7 @@ def _rows_of_records(piece: Piece, copy: Copy) -> Iterator[Item]:
     text_field = source.text_field
     if text_field is not None and source.format == "table":
         text_field = " ".join(text_field.splitlines())
-    options = ReadOptions(text_field=text_field, title_field=source.title_field, encoding=source.codec)
+    options = ReadOptions(source.codec, text_field, source.title_field, mixed=not source.named)
     for item in read_file(copy.path, options=options):
         if isinstance(item, Document):
             yield Row(source.url, copy.position(item.line), item.text, item.metadata.get("id"), item.replaced)

@@ -124,8 +124,8 @@ def decode(data: bytes, *, name: str, encoding: str | None = None, declared: str
     name: what to call the data in errors. encoding: trusted, no detection. declared: what the file says of itself
     (HTML, XML), believed if the bytes agree.
     A few broken or zero bytes (a text cut off in the middle of a character, say) become U+FFFD and are counted.
-    Raises EncodingError if ``encoding`` is unknown or most of the bytes do not fit it, or if they are no text in any
-    likely encoding.
+    Raises EncodingError if ``encoding`` is unknown, if most of the bytes do not fit it or they are clearly UTF-8
+    instead, or if they are no text in any likely encoding.
     """
     if encoding is not None:
         codec = known_codec(encoding)
@@ -136,17 +136,34 @@ def decode(data: bytes, *, name: str, encoding: str | None = None, declared: str
         decoded = _with_replacements(data, codec)
         if decoded.replaced and _is_another_encoding(decoded):
             raise EncodingError(f"{name}: not {encoding}: {_first_misfit(data, codec)}; {_other_way(data)}")
+        if codec != "utf-8" and _is_rather_utf8(data, codec):
+            raise EncodingError(f"{name}: not {encoding}: it is valid UTF-8; name that encoding, or none")
         return decoded
     return _with_replacements(data, detect(data, name=name, declared=declared))
 
 
 def _with_replacements(data: bytes, codec: str) -> Decoded:
     text = data.decode(codec, errors="replace")
-    replaced = text.count("\ufffd") - data.count("\ufffd".encode(codec)) if "\ufffd" in text else 0
+    replaced = text.count("\ufffd") - _own_marks(data, codec) if "\ufffd" in text else 0
     zeros = text.count("\x00")
     if zeros:  # no sign of any text, and trouble for whoever reads it later
         text = text.replace("\x00", "\ufffd")
     return Decoded(_strip_mark(text), codec, max(replaced, 0) + zeros)
+
+
+def _own_marks(data: bytes, codec: str) -> int:
+    """How often the text itself has U+FFFD, which most encodings cannot write."""
+    try:
+        return data.count("\ufffd".encode(codec))
+    except UnicodeEncodeError:
+        return 0
+
+
+def _is_rather_utf8(data: bytes, codec: str) -> bool:
+    """Whether these bytes, in the encoding that was named, would be rare characters, and are wide ones in UTF-8."""
+    if not _fits(data, "utf-8") or max(data.decode("utf-8"), default="") <= "\u07ff":
+        return False
+    return codec not in _EAST_ASIAN or _plausibility(_informative_part(data), codec) < _ENOUGH
 
 
 def _is_another_encoding(decoded: Decoded) -> bool:
@@ -180,6 +197,11 @@ def known_codec(label: str) -> str | None:
     if not getattr(info, "_is_text_encoding", True):
         return None
     return _WIDER.get(info.name, info.name)
+
+
+def is_wide(codec: str) -> bool:
+    """Whether a line feed is more than one byte there: UTF-16 and UTF-32."""
+    return codec.startswith(("utf-16", "utf-32"))
 
 
 def detect(data: bytes, *, name: str, declared: str | None = None) -> str:

@@ -6,7 +6,7 @@ import codecs
 import re
 
 from ironwok.errors import EncodingError, InputError
-from ironwok.text.encodings import BYTE_ORDER_MARKS, Decoded, decode, detect, known_codec
+from ironwok.text.encodings import BYTE_ORDER_MARKS, Decoded, decode, detect, is_wide, known_codec
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _LINE_END_OF_TEXT = re.compile("\r\n|\r|\n")
@@ -77,7 +77,7 @@ class LineDecoder:
         else:
             if self._codec is None and b"\x00" in start and (codec := self._judge_zeros(start)) is not None:
                 self._codec, self._is_fixed = codec, True
-        if self._codec is not None and ("16" in self._codec or "32" in self._codec):
+        if self._codec is not None and is_wide(self._codec):
             self._wide = codecs.getincrementaldecoder(self._codec)("replace")
         return start
 
@@ -89,7 +89,7 @@ class LineDecoder:
             if start.count(0) * 10 > len(start):
                 raise
             return None
-        return codec if "16" in codec else None
+        return codec if is_wide(codec) else None
 
     def _wide_lines(self, text: str) -> list[tuple[int, Decoded | EncodingError]]:
         if self._after_return and text:

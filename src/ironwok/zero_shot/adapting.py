@@ -62,12 +62,12 @@ def adapted(scorer: Scorer, texts: Sequence[Told], words: Sequence[Sequence[str]
     return found
 
 
-def named_heap(texts: Sequence[str]) -> str:
-    """How many texts, and a hash of them in their order: what results that adapted to them depend on."""
+def named_heap(texts: Sequence[str], *, of: str = "texts") -> str:
+    """How many texts, and a hash of them in their order: what results that looked at all of them depend on."""
     found = hashlib.sha256()
     for text in texts:
         found.update(text.encode("utf-8", "surrogatepass") + b"\0")
-    return f"{len(texts)} texts, {found.hexdigest()[:16]}"
+    return f"{len(texts)} {of}, {found.hexdigest()[:16]}"
 
 
 def draw_words(

@@ -67,7 +67,10 @@ def check_prior(prior: Sequence[float] | np.ndarray | None, size: int) -> np.nda
     """The prior as [size] non-negative floats that sum to 1, uniform for None."""
     if prior is None:
         return np.full(size, 1 / size)
-    shares = np.asarray(prior, dtype=np.float64)
+    try:
+        shares = np.asarray(prior, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"the prior is {prior!r:.60}: give a share for each label, such as [0.2, 0.8]") from None
     if shares.shape != (size,):
         raise InputError(f"the prior has {shares.size} shares, {size} are needed, one for each label")
     if not np.isfinite(shares).all() or (shares < 0).any() or shares.sum() <= 0:

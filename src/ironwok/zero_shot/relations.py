@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from ironwok.errors import InputError
 from ironwok.text.associations import Associations, Tokenize, find_units
+from ironwok.zero_shot.encoding import unique
 from ironwok.zero_shot.heads import file_of, load_head, save_head
 
 _NAME = "relations"
@@ -135,6 +136,11 @@ class Relations:
         """
         if relation not in self.answers:
             raise InputError(f"there is no relation {relation!r} here; there are {', '.join(self.answers)}")
+        # what is the same is judged once: beside other sentences its last decimals would be others
+        pairs, of = unique([(first, second) for first, second in pairs])
+        return self._judge(pairs, relation, symmetric=symmetric)[of]
+
+    def _judge(self, pairs: Sequence[tuple[str, str]], relation: str, *, symmetric: bool) -> np.ndarray:
         found = np.zeros((len(pairs), len(self.answers[relation])))
         if not len(pairs):
             return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ironwok.errors import EncodingError, UnreadableDocumentError
-from ironwok.text.encodings import Decoded, decode, detect_lines, known_codec
+from ironwok.text.encodings import Decoded, decode, detect_lines, is_wide, known_codec
 from ironwok.text.formats.values import ReadOptions
 
 if TYPE_CHECKING:
@@ -68,16 +68,18 @@ def read_text(path: Path, options: ReadOptions, *, declared: str | None = None) 
 def read_lines(path: Path, options: ReadOptions) -> Iterator[tuple[int, Decoded | EncodingError]]:
     """The lines of a file with their numbers, from 1, read as a stream; line ends stay on the lines.
 
-    A line that is in another encoding than the rest is detected on its own; one that is no text at all comes as the
-    error that says so, and the next lines go on.
+    A line that is in another encoding than the rest is detected on its own, unless an encoding is named and counts for
+    all of them; one that is no text at all, or not in the named encoding, comes as the error that says so, and the next
+    lines go on.
     """
     codec = known_codec(options.encoding) if options.encoding else _codec_of(path)
     assert codec is not None, "ReadOptions has checked the encoding"
-    if "16" in codec or "32" in codec:  # UTF-16, UTF-32: a line feed is not a single byte there
+    if is_wide(codec):
         text = decode(read_bytes(path, options), name=str(path), encoding=codec).text
         for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
             yield number, Decoded(line, codec)
         return
+    named = None if options.mixed else options.encoding
     with open_file(path) as file:
         number = 0
         while line := file.readline(options.max_bytes + 1):
@@ -87,7 +89,7 @@ def read_lines(path: Path, options: ReadOptions) -> Iterator[tuple[int, Decoded 
                     f"{path}: line {number} is longer than max_bytes = {options.max_bytes:,}, "
                     "reading stopped there: raise the limit or split the line"
                 )
-            yield number, _decode_line(line, codec, name=f"{path}, line {number}")
+            yield number, _decode_line(line, codec, name=f"{path}, line {number}", named=named)
 
 
 def _codec_of(path: Path) -> str:
@@ -95,13 +97,14 @@ def _codec_of(path: Path) -> str:
         return detect_lines(file, name=str(path))
 
 
-def _decode_line(line: bytes, codec: str, *, name: str) -> Decoded | EncodingError:
+def _decode_line(line: bytes, codec: str, *, name: str, named: str | None) -> Decoded | EncodingError:
+    if named is None or line.isascii():
+        try:
+            return Decoded(line.decode(codec).removeprefix("\ufeff"), codec)
+        except UnicodeDecodeError:
+            pass  # another encoding than the rest, or damaged: judged by itself
     try:
-        return Decoded(line.decode(codec).removeprefix("\ufeff"), codec)
-    except UnicodeDecodeError:
-        pass  # another encoding than the rest, or damaged: judged by itself
-    try:
-        return decode(line, name=name)
+        return decode(line, name=name, encoding=named)
     except EncodingError as error:
         return error
 

@@ -64,7 +64,8 @@ class Skip:
 class ReadOptions:
     """How to read.
 
-    encoding: of all text files; None detects it file by file.
+    encoding: of all text files; None detects it file by file. mixed: whether single lines of tables, of JSON lines and
+    of texts read by lines may be in another encoding than this one, and are then detected by themselves.
     text_field, title_field: names of the column (.csv, .tsv) or the key (.json, .jsonl); None chooses by name, then by
     length.
     max_bytes: a file larger than this, unpacked, is skipped, as it is held in memory; tables and JSON lines are streams
@@ -75,6 +76,7 @@ class ReadOptions:
     text_field: str | None = None
     title_field: str | None = None
     max_bytes: int = 1 << 28
+    mixed: bool = False
 
     def __post_init__(self) -> None:
         if self.max_bytes < 1:

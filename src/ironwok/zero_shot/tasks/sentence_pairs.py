@@ -23,6 +23,7 @@ INFERENCE = ("entailment", "neutral", "contradiction")
 PARAPHRASE = ("same", "different")
 
 _ROUNDING = 1e-6  # of shares that are added up
+_DECIMALS = 6  # of scores that are ranked: what a batch adds to a pair's own is no difference
 
 # What a reader would say between the two sentences of each kind.
 INFERENCE_WORDS = {"entailment": "所以", "neutral": "而且", "contradiction": "不对"}
@@ -56,7 +57,7 @@ def classify_pairs(
     *,
     labels: Sequence[str] | Mapping[str, str] = INFERENCE,
     protocol: Protocol | None = None,
-    prior: Sequence[float] | None = None,
+    prior: Sequence[float] | Mapping[str, float] | None = None,
     template: str = "{label}，{second}",
     position: Position = "prefix",
     symmetric: bool = False,
@@ -70,7 +71,8 @@ def classify_pairs(
     one of the best. It needs next-sentence scores and looks at the whole batch. "cc": for each label the prompt is
     ``template`` with the label's words and the second sentence; ``labels`` is then a mapping label → words. None takes
     the head where there is one for these labels, else "sc".
-    prior: shares of the labels among the pairs, in the order of ``labels``; None is uniform for "sc".
+    prior: shares of the labels among the pairs, in the order of ``labels``, or by their names, of which those that are
+    missing share what is left (see `complete_prior`); None is uniform for "sc".
     symmetric: the mean of both orders, for relations without a direction such as paraphrase.
     Raises LabelError, TemplateError or InputError for what cannot be used as given.
     """
@@ -90,6 +92,8 @@ def classify_pairs(
         for sentence in pair:
             check_text(sentence, number)
     label_set = parse_labels(labels)
+    if isinstance(prior, Mapping):
+        prior = list(complete_prior(prior, label_set.names).values())
     if protocol in ("head", None):
         relations: Relations | None = getattr(scorer, "relations", None)
         relation = _relation(relations, label_set)
@@ -130,7 +134,8 @@ def share_out(judged: Sequence[PairClassification], prior: Mapping[str, float]) 
     if not judged:
         return []
     given = [dict(zip(one.labels, one.scores, strict=True)) for one in judged]
-    scores_NC = mapping.samples_contrast_table(np.array([[one[name] for name in names] for one in given]), prior=shares)
+    scores_NC = np.array([[one[name] for name in names] for one in given]).round(_DECIMALS)
+    scores_NC = mapping.samples_contrast_table(scores_NC, prior=shares)
     rows = [mapping.ranked(names, row) for row in scores_NC]
     return [PairClassification(one.first, one.second, *row) for one, row in zip(judged, rows, strict=True)]
 
@@ -143,8 +148,8 @@ def complete_prior(prior: Mapping[str, float], labels: Sequence[str]) -> dict[st
     for name, share in prior.items():
         if name not in labels:
             raise InputError(f"the prior names {name!r:.40}; the answers are {', '.join(labels)}")
-        if not 0 <= share <= 1:
-            raise InputError(f"the prior of {name} is {share}: a share lies between 0 and 1")
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise InputError(f"the prior of {name} is {share!r:.40}: a share is a number between 0 and 1")
     given, rest = sum(prior.values()), [name for name in labels if name not in prior]
     if given > 1 + _ROUNDING or (not rest and given < 1 - _ROUNDING):
         raise InputError(f"the shares of the prior come to {given:g}, they have to come to 1")
