@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from ironwok.cli import main
-from ironwok.errors import ConfigError, InputError, NoDocumentsError
+from ironwok.errors import ConfigError, DataWarning, InputError, NoDocumentsError
 from ironwok.reading import Skipped, read
 from ironwok.zero_shot import ZeroShotClassifier
+
+# a word about heaps that are small
+pytestmark = pytest.mark.filterwarnings("ignore:labels adapt to:ironwok.errors.DataWarning")
 
 LABELS = ["茶", "棋", "雪"]
 
@@ -53,7 +56,8 @@ def run(folder, scorer, tmp_path):
 
 
 def test_labels_adapt_once_to_all_passages_and_the_passages_are_sorted_with_them(run, folder, scorer):
-    report = run(adapt=folder)
+    with pytest.warns(DataWarning, match=r"labels adapt to \d+ passages; some hundreds are needed"):
+        report = run(adapt=folder)
     ((texts, words),) = scorer.shown
     assert texts == _passages(report)
     assert set(words) == {tuple(LABELS)}

@@ -145,6 +145,18 @@ def test_a_recipe_builds_on_another(tmp_path):
     assert grown.model_dump(exclude=kept) == base.model_dump(exclude=kept)
 
 
+def test_what_is_wrong_in_a_base_is_looked_for_there(tmp_path):
+    written(tmp_path, SMALL.replace("steps = 100", 'steps = "many"'))
+    grown = tmp_path / "grown.toml"
+    grown.write_text('name = "grown"\nbase = "small.toml"\n', encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"grown\.toml, built on .*small\.toml: optimizer\.steps: "):
+        load_recipe(grown)
+    more = '[[sources]]\nname = "own"\nfiles = ["a.txt"]\nweight = "much"\n'
+    grown.write_text('name = "grown"\nbase = "small.toml"\n' + more, encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"sources\.1 \(own\)\.weight: "):
+        load_recipe(grown)
+
+
 @pytest.mark.parametrize(
     ("base", "said"),
     [

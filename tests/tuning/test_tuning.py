@@ -300,6 +300,11 @@ def test_models_that_cannot_begin(tmp_path, small_encoder):
 def test_settings_say_what_is_wrong():
     assert load_settings("reading").max_tokens == 384
     assert load_settings("reading", overrides=["max_tokens=128"]).max_tokens == 128
+    # whoever asks for one epoch gets one
+    assert load_settings("classify").min_steps == 200
+    assert load_settings("classify", epochs=1).min_steps == 0
+    assert load_settings("classify", overrides=["epochs=1"]).min_steps == 0
+    assert load_settings("classify", overrides=["epochs=1", "min_steps=7"]).min_steps == 7
     with pytest.raises(RecipeError, match="no setting 'learning'"):
         load_settings("classify", overrides=["learning=1"])
     with pytest.raises(RecipeError, match="must be of type int"):

@@ -194,11 +194,12 @@ def _heap(adapt: Path, file: str, text_field: str | None, encoding: str | None) 
 
 def _adapted(classifier: Any, heap: list[str], options: dict[str, Any], file: Path) -> Any:
     from ironwok.students.loading import adapted_classifier
+    from ironwok.zero_shot.adapting import FEW_TEXTS
 
     separator = options["label_separator"]
     adapted = adapted_classifier(classifier, heap, labels=options["labels"], label_separator=separator)
     few_en, few_zh = (
-        ("; some hundreds are needed to gain by it", "；要有几百条才有用") if len(heap) < _FEW else ("", "")
+        ("; some hundreds are needed to gain by it", "；要有几百条才有用") if len(heap) < FEW_TEXTS else ("", "")
     )
     _note(
         t(
@@ -246,9 +247,6 @@ def _predict(classifier: Any, lines: list[Line], options: dict[str, Any]) -> str
     cost = classifier.estimate_cost([line.text for line in lines], **{name: options[name] for name in names})
     return cost.describe()
 
-
-# Texts below which labels gain next to nothing by adapting to them.
-_FEW = 100
 
 # Readings from which a run is long enough for a word about its cost beforehand.
 _LONG_RUN = 5000

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ironwok.training.tuning.fields import Fields
     from ironwok.zero_shot import Scorer
 
-_FEW = 100  # texts with blanks, by which adapting does hardly any good
-
 
 def about() -> str:
     return t(
@@ -92,7 +90,7 @@ def fill(
     from ironwok.cli.training_report import Teller
     from ironwok.cli.tuning import named_fields
     from ironwok.training.tuning.fields import Fields
-    from ironwok.zero_shot.adapting import named_heap
+    from ironwok.zero_shot.adapting import FEW_TEXTS, named_heap
     from ironwok.zero_shot.registry import load_judge
     from ironwok.zero_shot.tasks import adapted_to_blanks, fill_blanks, filled_blank
 
@@ -120,7 +118,7 @@ def fill(
         told.sum_up()
         if not heap:
             raise DataError(f"--adapt is {adapt}, where no text has a blank with candidates")
-        if len(heap) < _FEW:
+        if len(heap) < FEW_TEXTS:
             say(
                 t(
                     en=f"note: {adapt} has {len(heap)} texts with blanks; adapting wants some hundreds, few make "

@@ -168,7 +168,10 @@ def train(
         float | None,
         typer.Option(
             "--epochs",
-            help=t(en="Passes over the data at most (default: by task).", zh="最多训练多少轮（默认随任务而定）。"),
+            help=t(
+                en="Passes over the data at most (default: by task, and a least number of steps).",
+                zh="最多训练多少轮（默认随任务而定，且不少于一定步数）。",
+            ),
         ),
     ] = None,
     seed: Annotated[

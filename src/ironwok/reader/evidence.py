@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -40,6 +41,8 @@ FEATURES = (
     "novel",
 )
 _PERSON, _PLACE, _BODY = CLASS["person"], CLASS["place"], CLASS["body"]
+_SIGNS = re.compile(r"\W+")
+_MORE, _AGAIN = 3, 0.8  # characters more than a question, and the share of it in one piece, by which it is said again
 _TIMES = frozenset("年月日时時点點世紀纪代")
 
 
@@ -48,6 +51,12 @@ def candidates(library: Library, question: Question) -> tuple[list[tuple[int, Se
     scores = library.scores(question.terms)
     ranked = sorted(range(len(scores)), key=lambda number: (-scores[number], number))[:ROUTED]
     return [(number, one) for number in sorted(ranked) for one in library.passages[number].sentences], scores
+
+
+def restates(sentence: str, question: str) -> bool:
+    """Whether a sentence is the question again, give or take a number in front and a few words."""
+    said, asked = (_SIGNS.sub("", text.lower()) for text in (sentence, question))
+    return bool(asked) and len(said) <= len(asked) + _MORE and _longest_common(asked, said) >= _AGAIN * len(asked)
 
 
 def sentence_features(

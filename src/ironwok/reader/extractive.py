@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import exp
 
+import numpy as np
+
 from ironwok.nbce.contexts import Context, as_contexts, check_questions
-from ironwok.reader.evidence import candidates, sentence_features
+from ironwok.reader.evidence import candidates, restates, sentence_features
 from ironwok.reader.library import Library, Sentence
 from ironwok.reader.questions import Question, understand
 from ironwok.reader.spans import candidates_in
@@ -124,13 +126,22 @@ class ExtractiveReader:
         near, scores = candidates(library, asked)
         features = sentence_features(library, asked, near, scores, background=self.weights.background)
         likely = probabilities(self.weights.sentences(features))
+        lifts = features @ self.weights.line + self.weights.constant
+        again = [restates(sentence.span.text, question) for _, sentence in near]
+        if any(again) and not all(again):
+            # lists of questions and answers hold the question itself: it speaks for what follows it
+            for number in reversed(np.flatnonzero(again).tolist()):
+                if number + 1 < len(near) and near[number + 1][0] == near[number][0]:
+                    likely[number + 1] += likely[number]
+                    lifts[number + 1] = max(lifts[number : number + 2])
+                likely[number] = 0.0
+            likely /= max(likely.sum(), 1e-9)
         order = sorted(range(len(near)), key=lambda number: (-likely[number], number))[:_SOURCES]
         found = []
         for number in order:
             passage, sentence = near[number]
-            lift = float(features[number] @ self.weights.line) + self.weights.constant
             span, posterior = self._words(asked, sentence)
-            found.append(Found(passage, sentence, float(likely[number]), lift, span, posterior))
+            found.append(Found(passage, sentence, float(likely[number]), float(lifts[number]), span, posterior))
         return found
 
     def _words(self, asked: Question, sentence: Sentence) -> tuple[Span, float]:

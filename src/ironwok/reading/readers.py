@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ironwok.errors import InputError, LongTextWarning
+from ironwok.errors import DataWarning, InputError, LongTextWarning
 from ironwok.reading.aggregate import SCORE_DIGITS, document_classification
 from ironwok.results import Classification, DocumentResult, PassageResult, Report
-from ironwok.zero_shot.adapting import named_heap
+from ironwok.zero_shot.adapting import FEW_TEXTS, named_heap
 from ironwok.zero_shot.labels import parse_labels
 from ironwok.zero_shot.mapping import check_threshold
 from ironwok.zero_shot.pairs import fill
@@ -200,6 +200,9 @@ class LabelReader:
     def adapt_to(self, texts: Sequence[str]) -> None:
         """Let the labels adapt to texts before the first passage is read, see `ZeroShotClassifier.adapted`."""
         self._heap = tuple(texts)
+        if len(self._heap) < FEW_TEXTS:
+            message = f"labels adapt to {len(self._heap)} passages; some hundreds are needed to gain by it"
+            warnings.warn(message, DataWarning, stacklevel=2)
 
     def _model_version(self) -> str | None:
         """What tells this model from a later one of the same name: hash of a folder, commit of a hub id."""

@@ -237,7 +237,7 @@ class Student(ABC):
         if unknown:
             raise LabelError(
                 f"this student does not know {', '.join(map(repr, unknown[:3]))}: it was taught "
-                f"{', '.join(self.labels)}; distil another one, or take the zero-shot model"
+                f"{', '.join(self.labels)}; distil or train another one, or take the zero-shot model"
             )
         return names
 

@@ -292,18 +292,31 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> PretrainRecipe:
     overrides: ``section.key=value`` with the value in TOML, e.g. ``optimizer.steps=2000``.
     Raises RecipeError, naming file and key, for anything that is not as it should be.
     """
-    values = _read(path, above=())
+    values, files = _read(path, above=())
     for override in overrides:
         _override(values, override)
     try:
         return PretrainRecipe.model_validate(values)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc'])) or 'recipe'}: {item['msg']}" for item in error.errors()]
-        raise RecipeError(f"{path}: " + "; ".join(lines)) from error
+        lines = [f"{_place(item['loc'], values) or 'recipe'}: {item['msg']}" for item in error.errors()]
+        raise RecipeError(f"{', built on '.join(map(str, files))}: " + "; ".join(lines)) from error
 
 
-def _read(path: Path, *, above: tuple[Path, ...]) -> dict[str, Any]:
-    """What a recipe says, on top of its base. above: the recipes that it is the base of."""
+def _place(keys: Sequence[int | str], values: Any) -> str:
+    """Keys with dots between them; a table of a list by its name, since lists of several recipes are put together."""
+    said = []
+    for key in keys:
+        try:
+            values = values[key]
+        except (KeyError, IndexError, TypeError):
+            values = None
+        name = values.get("name") if isinstance(key, int) and isinstance(values, dict) else None
+        said.append(f"{key} ({name})" if isinstance(name, str) else str(key))
+    return ".".join(said)
+
+
+def _read(path: Path, *, above: tuple[Path, ...]) -> tuple[dict[str, Any], list[Path]]:
+    """What a recipe says, on top of its base; it and its bases. above: the recipes that it is the base of."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
@@ -313,13 +326,14 @@ def _read(path: Path, *, above: tuple[Path, ...]) -> dict[str, Any]:
         raise RecipeError(f"{path}: not a readable TOML file ({error})") from error
     base = values.pop("base", None)
     if base is None:
-        return values
+        return values, [path]
     if not isinstance(base, str) or not base.strip():
         raise RecipeError(f"{path}: base is {base!r}: the path of a recipe is needed")
     below = path.parent / base
     if any(below.resolve() == one.resolve() for one in (*above, path)):
         raise RecipeError(f"{path}: its base {base} is built on {path.name} itself")
-    return _merged(_read(below, above=(*above, path)), values)
+    found, files = _read(below, above=(*above, path))
+    return _merged(found, values), [path, *files]
 
 
 def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

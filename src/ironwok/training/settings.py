@@ -92,7 +92,8 @@ def read_settings(
 ) -> SettingsT:
     """The defaults of the class, or other ones, changed by a recipe, by ``name=value``, by ``epochs`` and ``seed``.
 
-    recipe: a TOML file of names and values.
+    recipe: a TOML file of names and values. Whoever asks for a number of epochs gets it: ``min_steps`` adds none then,
+    unless it is given, too.
     Raises RecipeError, naming file and key, for unknown names and values of the wrong type, ConfigError for values out
     of range.
     """
@@ -111,6 +112,8 @@ def read_settings(
         except tomllib.TOMLDecodeError:
             values[name.strip()] = value.strip()
     values |= {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}
+    if epochs is not None or any(override.partition("=")[0].strip() == "epochs" for override in overrides):
+        values.setdefault("min_steps", 0)
     return kind(**{name: _typed(kind, name, value, recipe) for name, value in values.items()})
 
 

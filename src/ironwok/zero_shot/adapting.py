@@ -32,6 +32,7 @@ _PRIOR = 2.0  # texts that a label's own words count for
 _ROUNDS = 6
 _SHARE = 0.5  # of what a label has learnt from texts in what it is compared by
 MOST_TEXTS = 50_000  # more change nothing and take memory
+FEW_TEXTS = 100  # fewer are hardly worth adapting to
 _CHUNK = 8192
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Literal
 
-from ironwok.errors import CheckpointError, MissingHeadError
+from ironwok.errors import CheckpointError, MissingHeadError, ModelNotFoundError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -76,11 +76,15 @@ def tokenizer_of(source: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder or hub id; a folder with nothing but a ``vocab.txt`` gets the one of BERT."""
     from transformers import AutoTokenizer, BertTokenizer
 
+    from ironwok.models.bundled import model_hint
     from ironwok.models.convert import first_line
+    from ironwok.models.hub import check_hub
     from ironwok.models.loading import quiet
     from ironwok.text.tokenizer import load_tokenizer
 
     folder = Path(source)
+    if not folder.is_dir():
+        check_hub(source)
     if folder.is_dir() and not any(any(folder.glob(pattern)) for pattern in _VOCABULARIES):
         # transformers would make up an empty tokenizer for some families, and go on
         raise CheckpointError(f"{source} has no tokenizer: put the tokenizer.json (or vocab.txt) of the model into it")
@@ -94,4 +98,9 @@ def tokenizer_of(source: str) -> PreTrainedTokenizerBase:
                 return BertTokenizer.from_pretrained(folder)
             return AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError, ImportError) as error:
+        if not folder.is_dir() and isinstance(error, OSError):
+            raise ModelNotFoundError(
+                f"{source!r} is neither bundled nor a folder, and the hub does not give it: {first_line(error)} "
+                f"({model_hint(source)})"
+            ) from error
         raise CheckpointError(f"{source} has no tokenizer that can be read: {first_line(error)}") from error

@@ -14,6 +14,8 @@ _TEXT_NAMES = (
         "doc",
         "passage",
         "段落",
+        "context",
+        "上下文",
         "sentence",
         "句子",
         "review",

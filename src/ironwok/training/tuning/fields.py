@@ -25,19 +25,13 @@ NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "label": _LABELS,
     },
     "pairs": {
-        "a": ("a", "sentence1", "text1", "texta", "first", "premise", "query1", "question1", "s1", "文本1", "句子1"),
+        "a": (
+            *("a", "sentence1", "text1", "texta", "first", "premise", "query1", "question1", "s1"),
+            *("文本1", "句子1", "问题1", "第一句"),
+        ),
         "b": (
-            "b",
-            "sentence2",
-            "text2",
-            "textb",
-            "second",
-            "hypothesis",
-            "query2",
-            "question2",
-            "s2",
-            "文本2",
-            "句子2",
+            *("b", "sentence2", "text2", "textb", "second", "hypothesis", "query2", "question2", "s2"),
+            *("文本2", "句子2", "问题2", "第二句"),
         ),
         "label": _LABELS,
     },
@@ -61,6 +55,7 @@ _OPTIONAL = {"choice": ("passage", "choices"), "blanks": ("candidates",)}
 _GOLD = {"classify": "label", "pairs": "label", "choice": "answer", "reading": "answers"}
 _NUMBERED = re.compile(r"(?:choice|option|ending|选项|答案)?([0-9]{1,2}|[a-h])")
 _MOST_CHOICES = 26
+_UNNAMED = re.compile(r"column [0-9]+")
 
 
 class Unusable(Exception):
@@ -175,7 +170,12 @@ def _plain(name: str) -> str:
 
 
 def _listed(record: Mapping[str, Any]) -> str:
-    return ", ".join(repr(str(key)) for key in list(record)[:8]) or "none"
+    # of a column without a name, what stands in it says more
+    shown = [
+        f"{key!r} ({str(value)!r:.24})" if _UNNAMED.fullmatch(str(key)) else repr(str(key))
+        for key, value in list(record.items())[:8]
+    ]
+    return ", ".join(shown) or "none"
 
 
 def _shown(value: Any) -> str:
