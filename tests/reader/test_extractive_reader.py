@@ -49,7 +49,10 @@ def test_answers_hold_what_was_asked_for(reader, question):
     assert 0 < answer.score <= 1
 
 
-FAQ = "常见问题\n1. 票价多少？\n成人票二十元，儿童免费。\n2. 几点开门？\n早上八点开门，下午五点关门。\n公司有多少员工\n现有员工三千人。"
+FAQ = (
+    "常见问题\n1. 票价多少？\n成人票二十元，儿童免费。\n2. 几点开门？\n早上八点开门，下午五点关门。\n"
+    "公司有多少员工\n现有员工三千人。"
+)
 
 
 @pytest.mark.parametrize(

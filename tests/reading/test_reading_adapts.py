@@ -56,8 +56,7 @@ def run(folder, scorer, tmp_path):
 
 
 def test_labels_adapt_once_to_all_passages_and_the_passages_are_sorted_with_them(run, folder, scorer):
-    with pytest.warns(DataWarning, match=r"labels adapt to \d+ passages; some hundreds are needed"):
-        report = run(adapt=folder)
+    report = run(adapt=folder)
     ((texts, words),) = scorer.shown
     assert texts == _passages(report)
     assert set(words) == {tuple(LABELS)}
@@ -67,7 +66,8 @@ def test_labels_adapt_once_to_all_passages_and_the_passages_are_sorted_with_them
 
 
 def test_they_may_adapt_to_other_files(run, folder, scorer):
-    run(adapt=[folder / "b_chess.txt", folder / "more"])
+    with pytest.warns(DataWarning, match=r"labels adapt to \d+ passages; some hundreds are needed"):
+        run(adapt=[folder / "b_chess.txt", folder / "more"])
     ((texts, _),) = scorer.shown
     assert any("等着对手" in text for text in texts)
     assert any("雪夜煮茶" in text for text in texts)
