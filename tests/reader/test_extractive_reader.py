@@ -112,6 +112,14 @@ def test_a_question_about_something_else_is_not_settled(reader):
     check(answer, TEXTS)
 
 
+def test_a_thing_of_the_right_kind_does_not_make_a_passage_speak_of_the_matter(reader):
+    texts = ["中国队获胜。", "央行今天宣布下调利率。", "渡船每天早上七点半开，票价五元。"]
+    for question, settled in (("谁是美国总统？", False), ("谁获胜了？", True), ("火车几点到上海？", False)):
+        answer = reader.ask(question, texts)
+        assert answer.settled is settled
+        assert ("unrelated" in answer.doubts) is not settled
+
+
 def test_an_unsure_reader_gives_the_sentence(reader):
     never = ExtractiveReader(bounds=Bounds(span=1.1, answered=0.0, tie=1.0))
     always = ExtractiveReader(bounds=Bounds(span=0.0, answered=0.0, tie=1.0))

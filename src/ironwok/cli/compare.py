@@ -195,8 +195,7 @@ def _compared_with_one_another(pairs: list[_Pair], judge: Judge, shares: Mapping
             style="yellow",
         )
     # each that comes again is judged once, or rounding would rank equal ones
-    first = {(pair.text, pair.other): pair for pair in reversed(pairs)}
-    distinct = list(first.values())
+    distinct = list({(pair.text, pair.other): pair for pair in pairs}.values())
     found: dict[tuple[str, str], PairClassification] = {}
     with progress_bar("compare", total=len(distinct), shown=sys.stderr.isatty()) as advance:
         for start in range(0, len(distinct), _AT_ONCE):

@@ -9,7 +9,7 @@ from math import exp
 import numpy as np
 
 from ironwok.nbce.contexts import Context, as_contexts, check_questions
-from ironwok.reader.evidence import candidates, restates, sentence_features
+from ironwok.reader.evidence import FEATURES, candidates, restates, sentence_features
 from ironwok.reader.library import Library, Sentence
 from ironwok.reader.questions import Question, understand
 from ironwok.reader.spans import candidates_in
@@ -34,6 +34,9 @@ class Bounds:
     answered: float
     tie: float
 
+
+_PASSAGE_PAIRS, _PASSAGE_CHARACTERS = FEATURES.index("passage pairs"), FEATURES.index("passage characters")
+_STRANGE = -2.0  # the highest log-odds that such a passage answers
 
 # measured, see docs/ask.md
 DEFAULT_BOUNDS = Bounds(span=0.3, answered=0.5, tie=0.6)
@@ -127,6 +130,10 @@ class ExtractiveReader:
         features = sentence_features(library, asked, near, scores, background=self.weights.background)
         likely = probabilities(self.weights.sentences(features))
         lifts = features @ self.weights.line + self.weights.constant
+        # a passage with no two characters of the question together, and few single ones, does not speak of the matter,
+        # whatever kind of thing is asked for and stands there
+        strange = (features[:, _PASSAGE_PAIRS] == 0) & (features[:, _PASSAGE_CHARACTERS] < 0.5)
+        lifts = np.where(strange, np.minimum(lifts, _STRANGE), lifts)
         again = [restates(sentence.span.text, question) for _, sentence in near]
         if any(again) and not all(again):
             # lists of questions and answers hold the question itself: it speaks for what follows it
