@@ -91,6 +91,24 @@ def test_a_chain_of_windows() -> None:
     assert [argument.role for argument in event.arguments] == ["a", "b", "c", "d"]
 
 
+def test_text_that_says_the_same_again_and_again_becomes_no_event_of_all_of_it() -> None:
+    windows = [(start, start + 60) for start in range(0, 16_000, 40)]
+    found = [
+        Part(a, b, (purchase(None, buyer=at(a + 2, "甲"), day=at(a + 20, "丙"), target=at(a + 42, "甲")),))
+        for a, b in windows
+    ]
+    chained = [
+        Part(p.start, p.end, (Event("收购", tuple(Argument("buyer", x.span) for x in p.results[0].arguments)),))
+        for p in found
+    ]
+    for across in merging.ACROSS:
+        events = merge_events(chained, across=across)
+        assert 1 < len(events) < len(windows)
+        assert max(len(event.arguments) for event in events) <= 200
+        told = {argument.span for event in events for argument in event.arguments}
+        assert told == {argument.span for part in chained for argument in part.results[0].arguments}
+
+
 def test_words_join_what_places_leave_apart() -> None:
     first = purchase(at(5, "收购"), buyer=at(0, "云岭矿业"), day=at(10, "周三"))
     second = purchase(at(80, "收购"), buyer=at(70, "云岭矿业"), target=at(85, "江南茶厂"))

@@ -89,6 +89,8 @@ def test_a_blank_may_be_written_otherwise(judging):
         ("compare", {"pairs": PAIRS, "prior": {"gleich": 0.5}}, "the prior names 'gleich'; the answers are"),
         ("compare", {"pairs": PAIRS, "prior": {"same": 0.7, "different": 0.7}}, "the shares of the prior come to 1.4"),
         ("compare", {"pairs": PAIRS, "prior": {"same": 2}}, "prior.same: "),
+        ("compare", {"pairs": PAIRS, "prior": {}}, "name a share, such as same"),
+        ("compare", {"pairs": PAIRS[:1], "prior": {"same": 0.5}}, "send two pairs or more"),
         ("fill", {"texts": []}, "texts is empty: send at least one text"),
         ("fill", {"texts": TEXTS}, "has no candidates: send candidates, beside it or for all texts"),
         ("fill", {"texts": ["没有空格"], "candidates": IDIOMS}, "has 0 blanks of two underscores or more"),

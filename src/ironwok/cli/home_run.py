@@ -56,6 +56,14 @@ async def _serve(config: object, *, dry_run: bool, stdin: bool) -> None:
             from ironwok.home.inputs.lines import follow_lines
 
             await follow_lines(home, stop)
+            if not stop.is_set():
+                say(
+                    t(
+                        en="standard input has ended; the room is still looked after",
+                        zh="标准输入已结束；房间仍在照看中",
+                    ),
+                    style="dim",
+                )
         await stop.wait()
         say(t(en="stopping …", zh="正在停止……"), style="dim")
 

@@ -19,6 +19,7 @@ Across = Literal["places", "words"]
 ACROSS: tuple[Across, ...] = get_args(Across)
 
 _Key = tuple[str, str | None, Span | None]  # role ("" for the trigger), value, place
+_MOST_ARGUMENTS = 200  # of an event that is put together from several windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +120,18 @@ class _Found:
 def _taken_in(new: _Found, near: Sequence[_Found], start: int) -> bool:
     """Join an event of the window that begins at ``start`` to the same event of an earlier one, if there is one."""
     for old in near:
-        if not old.windows & new.windows and _same_by_place(old.event, new.event, (start, old.end)):
+        if old.windows & new.windows or not _may_grow(old.event, new.event):
+            continue
+        if _same_by_place(old.event, new.event, (start, old.end)):
             old.event, old.windows = _union(old.event, new.event), old.windows | new.windows
             old.end = max(old.end, new.end)
             return True
     return False
+
+
+def _may_grow(a: Event, b: Event) -> bool:
+    """Text that says the same again and again would join all of itself, at the cost of the square of its length."""
+    return len(a.arguments) + len(b.arguments) <= _MOST_ARGUMENTS
 
 
 def _same_by_place(a: Event, b: Event, zone: tuple[int, int]) -> bool:
@@ -163,7 +171,8 @@ def _joined_by_words(found: Sequence[_Found]) -> list[_Found]:
     for new in found:
         told = [(new.event.type, role, word) for role, words in _words(new.event).items() for word in sorted(words)]
         candidates = {id(old): old for key in told for old in holders.get(key, ())}
-        same = (o for o in candidates.values() if not o.windows & new.windows and _same_by_words(o.event, new.event))
+        apart = (o for o in candidates.values() if not o.windows & new.windows and _may_grow(o.event, new.event))
+        same = (o for o in apart if _same_by_words(o.event, new.event))
         old = next(same, None)
         if old is None:
             old = new
@@ -233,8 +242,9 @@ def _unlinked(events: Sequence[Event], members: Sequence[Argument]) -> Iterator[
             own.append(-1)  # and so own[-1] is the trigger, as in Event.unlinked
             lowest = -1
         numbers = range(-1 if event.trigger is not None else 0, len(event.arguments))
+        apart = set(event.unlinked)
         for i, j in itertools.combinations(numbers, 2):
             first, second = own[i], own[j]
-            if first is not None and second is not None and (i, j) not in event.unlinked:
+            if first is not None and second is not None and (i, j) not in apart:
                 linked.add((min(first, second), max(first, second)))
     yield from (pair for pair in itertools.combinations(range(lowest, len(members)), 2) if pair not in linked)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ironwok.reader.library import Library, Sentence
 from ironwok.reader.questions import TYPES, Question
 from ironwok.reader.words import CLASS, is_numeral
+from ironwok.results import Span
 
 ROUTED = 12  # passages that are looked into, the best by BM25
 FEATURES = (
@@ -41,6 +42,8 @@ FEATURES = (
     "novel",
 )
 _PERSON, _PLACE, _BODY = CLASS["person"], CLASS["place"], CLASS["body"]
+_NUMBERED = re.compile(r"^\s*(?:[（(]?(?:[0-9]{1,2}|[一二三四五六七八九十]{1,3})[.、）):：．]|[问答問qa][:：])\s*")
+_MARKED = re.compile(r"\s*[问答問qa][:：]\s*", re.IGNORECASE)
 _SIGNS = re.compile(r"\W+")
 _MORE, _AGAIN = 3, 0.8  # characters more than a question, and the share of it in one piece, by which it is said again
 _TIMES = frozenset("年月日时時点點世紀纪代")
@@ -53,9 +56,20 @@ def candidates(library: Library, question: Question) -> tuple[list[tuple[int, Se
     return [(number, one) for number in sorted(ranked) for one in library.passages[number].sentences], scores
 
 
+def unmarked(sentence: Sentence) -> Sentence:
+    """Without the 答： or A: in front, which belongs to the list and not to the answer."""
+    span = sentence.span
+    found = _MARKED.match(span.text)
+    if found is None or not span.text[found.end() :].strip():
+        return sentence
+    return Sentence(Span(span.start + found.end(), span.end, span.text[found.end() :]))
+
+
 def restates(sentence: str, question: str) -> bool:
     """Whether a sentence is the question again, give or take a number in front and a few words."""
-    said, asked = (_SIGNS.sub("", text.lower()) for text in (sentence, question))
+    said, asked = (_SIGNS.sub("", _NUMBERED.sub("", text.lower())) for text in (sentence, question))
+    if said and said in asked:
+        return True  # a heading such as "电话": whatever it is, it says nothing new
     return bool(asked) and len(said) <= len(asked) + _MORE and _longest_common(asked, said) >= _AGAIN * len(asked)
 
 

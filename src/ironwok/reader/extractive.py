@@ -9,7 +9,7 @@ from math import exp
 import numpy as np
 
 from ironwok.nbce.contexts import Context, as_contexts, check_questions
-from ironwok.reader.evidence import FEATURES, candidates, restates, sentence_features
+from ironwok.reader.evidence import FEATURES, candidates, restates, sentence_features, unmarked
 from ironwok.reader.library import Library, Sentence
 from ironwok.reader.questions import Question, understand
 from ironwok.reader.spans import candidates_in
@@ -146,7 +146,7 @@ class ExtractiveReader:
         order = sorted(range(len(near)), key=lambda number: (-likely[number], number))[:_SOURCES]
         found = []
         for number in order:
-            passage, sentence = near[number]
+            passage, sentence = near[number][0], unmarked(near[number][1])
             span, posterior = self._words(asked, sentence)
             found.append(Found(passage, sentence, float(likely[number]), float(lifts[number]), span, posterior))
         return found

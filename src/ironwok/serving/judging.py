@@ -58,6 +58,11 @@ class CompareService(BatchedService):
         answers = self._answers.get(request.relation)
         if answers is None:
             raise InputError(f"relation is {request.relation!r:.40}; it is one of {', '.join(self._answers)}")
+        if request.prior is not None and (not request.prior or len(request.pairs) < 2):
+            raise InputError(
+                f"prior compares the pairs of a request with one another: name a share, such as {answers[-1]}, and "
+                "send two pairs or more, or leave it out"
+            )
         prior = None if request.prior is None else complete_prior(request.prior, answers)
         asked = _Pairs([(first, second) for first, second in request.pairs], answers, prior)
         return self.batcher.submit(asked, size=len(asked.pairs), together=answers, left=asked.left)

@@ -66,6 +66,11 @@ _STEPS_EN = re.compile(
 _LITTLE_WORDS = re.compile(r"一点点|一丢丢|稍微|略微|\ba (?:tiny|little) bit\b|\bslightly\b")
 _MUCH_WORDS = re.compile(r"很多|许多|不少|一大截|大幅|\ba lot\b|\bmuch\b|\bway (?:up|down)\b")
 
+_LEVEL = re.compile(
+    rf"[调设升降开放加减提](?:大|小|高|低|节|置|整)?[到成为至]\s*(?:百分之)?\s*{_NUMBER_ZH}"
+    rf"|\b(?:to|at) (?!an?\b){_NUMBER_EN}\b(?! steps?| times)"
+)
+
 _HOURS_ZH = re.compile(rf"({_NUMBER_ZH}|半)\s*个?\s*(半)?\s*(?:小时|钟头)")
 _MINUTES_ZH = re.compile(rf"({_NUMBER_ZH})\s*(?:分钟|分(?!之))")
 _QUARTER_ZH = re.compile(r"([一三])刻钟")
@@ -119,6 +124,11 @@ def steps_in(text: str, action: Action) -> int:
     if number is None and volume:
         number = _LITTLE if _LITTLE_WORDS.search(text) else _MUCH if _MUCH_WORDS.search(text) else _PLAIN
     return min(max(number or 1, 1), MAX_STEPS)
+
+
+def names_level(text: str) -> bool:
+    """Whether a level is named, "volume to fifty", where a key knows only up and down."""
+    return bool(_LEVEL.search(normalize(text)))
 
 
 def minutes_in(text: str) -> int | None:
@@ -191,4 +201,6 @@ def command_of(action: Action, text: str, *, sources: tuple[str, ...] = ()) -> C
         if minutes is not None and not 1 <= minutes <= MAX_MINUTES:
             return f"{minutes} minutes are not in 1 to {MAX_MINUTES}"
         return Command(action, minutes=minutes)
+    if action in (Action.VOLUME_UP, Action.VOLUME_DOWN) and names_level(text):
+        return "the volume is known by its steps alone, not as a number: say how many steps up or down"
     return Command(action, steps=steps_in(text, action) if action in REPEATABLE else 1)
