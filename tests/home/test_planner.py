@@ -99,6 +99,16 @@ def test_the_same_press_twice_counts_once():
     assert room.projector.muted
 
 
+def test_a_timer_and_its_scene_are_two_commands():
+    async def scenario(room):
+        asked = [Command(Action.POWER_OFF, minutes=30), Command(Action.CANCEL), Command(Action.POWER_OFF)]
+        return [await room.planner.submit(command) for command in asked]
+
+    room, outcomes = play(scenario, power=Power.RUNNING)
+    assert outcomes[-1].ending is Ending.CONFIRMED
+    assert room.projector.power is not Power.RUNNING
+
+
 def test_a_held_key_repeats_volume_and_nothing_else():
     async def scenario(room):
         outcomes = []

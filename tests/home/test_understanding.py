@@ -23,7 +23,7 @@ from ironwok.home.understanding import (
 )
 from ironwok.home.understanding.features import features_of, tokens_of
 from ironwok.home.understanding.grammar import REFUSE, sample, templates
-from ironwok.home.understanding.slots import minutes_in, number_of, source_in, steps_in
+from ironwok.home.understanding.slots import minutes_in, names_level, number_of, source_in, steps_in
 from ironwok.home.understanding.student import Student, load_student
 from ironwok.home.understanding.understand import LABELS
 from ironwok.results import Classification
@@ -193,6 +193,20 @@ def test_numbers(text, number):
 )  # fmt: skip
 def test_steps_of_volume(text, steps):
     assert steps_in(text, Action.VOLUME_UP) == steps
+    assert not names_level(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["声音调到50", "音量调到三十", "音量设为 20", "声音调低到百分之十", "set the volume to 50", "turn it down to ten"],
+)
+def test_a_level_is_no_number_of_steps(text):
+    assert names_level(text)
+    assert StudentUnderstander().understand(text).command is None
+
+
+def test_a_level_is_answered_with_what_can_be_said_instead():
+    assert "how many steps" in StudentUnderstander().understand("声音调到50").reason
 
 
 @pytest.mark.parametrize(

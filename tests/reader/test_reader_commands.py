@@ -50,6 +50,19 @@ def test_ask_answers_chinese_and_says_who_answered(notes, capsys):
     assert captured.err == ""
 
 
+def test_ask_says_which_columns_it_does_not_read(tmp_path, capsys):
+    table = tmp_path / "ferries.csv"
+    table.write_text(
+        "说明,船名,票价\n开往林岛的渡轮早上七点开。,海燕号,12\n开往南港的渡轮中午开。,白鹭号,9\n", encoding="utf-8"
+    )
+    assert main(["ask", "开往南港的渡轮什么时候开？", str(table)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("中午")
+    assert "ferries.csv: answers come from one column; not read: 船名, 票价 (--text-field" in captured.err
+    assert main(["ask", "开往南港的渡轮什么时候开？", str(table), "--text-field", "说明"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_ask_says_so_in_chinese(notes, capsys, monkeypatch):
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     assert main(["ask", QUESTION, str(notes)]) == 0

@@ -43,6 +43,18 @@ def test_classes_of_words():
 
 
 @pytest.mark.parametrize(
+    ("text", "kind"),
+    [("0571-88880000", "number"), ("400-820-8820", "number"), ("7:30", "number"), ("2024-05-06", "number"),
+     ("1,200.5", "number"), ("a.b+c@x-y.com.cn", "latin"), ("10001@qq.com", "latin")],
+)  # fmt: skip
+def test_what_is_written_in_one_piece_is_one_word(text, kind):
+    words = words_of(f"见{text}，完")
+    assert [CLASSES[word.kind] for word in words if word.text == text] == [kind]
+    # but a span of years is two
+    assert [word.text for word in words_of("2012-2015")] == ["2012", "-", "2015"]
+
+
+@pytest.mark.parametrize(
     ("question", "kind", "cue", "head"),
     [
         ("谁修了这座桥？", "who", "谁", ""),

@@ -65,6 +65,50 @@ def test_it_serves_a_student_with_a_key_and_stops_on_a_signal(student, tmp_path)
     assert str(student) in said.replace("\n", "")
 
 
+SLOW = """
+import asyncio, sys, time
+from fastapi import FastAPI
+from ironwok.serving.limits import Limits
+from ironwok.serving.run import bound, serve_forever
+
+app = FastAPI()
+app.state.end_streams = lambda: None
+
+@app.get("/")
+def slow():
+    print("begun", flush=True)
+    time.sleep(100)
+
+serve_forever(app, at=bound("127.0.0.1", int(sys.argv[1])), limits=Limits())
+"""
+
+
+def test_asked_twice_to_stop_it_stops_at_once():
+    port = free_port()
+    command = [sys.executable, "-c", SLOW, str(port)]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+
+    def listens() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        eventually(listens, seconds=60)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert run.stdout is not None
+            assert run.stdout.readline() == "begun\n"
+            run.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                run.wait(timeout=1)  # for the answer
+            run.send_signal(signal.SIGINT)
+            _, said = run.communicate(timeout=10)
+    finally:
+        run.kill()
+    assert run.returncode == 130
+    assert said.splitlines()[-1] == "stopped at once; what was accepted and not answered yet is dropped"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

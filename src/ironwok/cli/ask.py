@@ -12,6 +12,7 @@ from ironwok.cli.options import Device, Encoding, TextField
 
 # Said on the help page, which may not import torch; a test holds these to `ironwok.nbce.Settings`.
 DEFAULTS = {"beta": 0.25, "eta": 0.1, "route": 0.1, "keep": 4, "closer": 2, "window": 320, "max_tokens": 64}
+_NAMED = 6  # columns that a message names
 
 
 def about() -> str:
@@ -307,8 +308,21 @@ def _contexts(paths: list[Path], *, text_field: str | None, encoding: str | None
     def skipped(skip: Any) -> None:
         say(t(en=f"skipped: {skip.reason}", zh=f"跳过：{skip.reason}"), style="yellow")
 
-    options = ReadOptions(text_field=text_field, encoding=encoding)
-    return [
-        Context(document.text, document.path, document.record)
-        for document in read_documents(paths, on_skip=skipped, options=options)
-    ]
+    contexts: list[Context] = []
+    unread: dict[str, tuple[str, ...]] = {}  # file to the columns that nothing is answered from
+    for document in read_documents(
+        paths, on_skip=skipped, options=ReadOptions(encoding=encoding, text_field=text_field)
+    ):
+        contexts.append(Context(document.text, document.path, document.record))
+        if text_field is None and document.record is not None and document.metadata:
+            unread.setdefault(document.path, tuple(document.metadata))
+    for path, names in unread.items():
+        rest = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+        say(
+            t(
+                en=f"{path}: answers come from one column; not read: {rest} (--text-field names the one to read)",
+                zh=f"{path}：只从一列里回答；未读的列：{rest}（用 --text-field 指定要读的列）",
+            ),
+            style="yellow",
+        )
+    return contexts

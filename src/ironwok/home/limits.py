@@ -19,7 +19,7 @@ class Limits:
     repeat_debounce: float = 0.08
     per_second: float = 8.0
     burst: float = 24.0
-    _last: dict[tuple[Action, str | None], float] = field(default_factory=dict)
+    _last: dict[tuple[Action, str | None, int | None], float] = field(default_factory=dict)
     _bucket: float | None = None
     _filled_at: float = 0.0
 
@@ -28,7 +28,7 @@ class Limits:
         if command.held and command.action not in REPEATABLE:
             return "the key is still held down; this action happens once a press"
         window = self.repeat_debounce if command.action in REPEATABLE else self.debounce
-        key = (command.action, command.source)
+        key = (command.action, command.source, command.minutes)
         last = self._last.get(key)
         if last is not None and now - last < window:
             return f"the same as {now - last:.2f} s ago; it counts again after {window:g} s"

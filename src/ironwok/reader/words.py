@@ -66,7 +66,12 @@ _FIRST = {
 }
 _OPENING, _CLOSING = frozenset("“‘《〈「『（([【〔"), frozenset("”’》〉」』）)]】〕")
 _PAUSES, _STOPS = frozenset("，,、：:—–-"), frozenset("。！？!?；;…")
-_PIECE = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+)?|\d+(?:[.,]\d+)*|\s+|[^\w\s]|[^\W\d_A-Za-z]+|_", re.UNICODE)
+_PIECE = re.compile(
+    r"[A-Za-z0-9.+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"  # an address of electronic mail
+    r"|(?:0\d{2,3}|[48]00|1\d{2})(?:-\d{3,8})+"  # a number of a telephone
+    r"|\d{1,2}:\d{2}(?::\d{2})?(?!\d)|\d{4}-\d{2}-\d{2}(?!\d)"  # a time, a day
+    r"|[A-Za-z]+(?:['’][A-Za-z]+)?|\d+(?:[.,]\d+)*|\s+|[^\w\s]|[^\W\d_A-Za-z]+|_"
+)
 _TERM = re.compile(r"[a-z]+|[0-9]+(?:\.[0-9]+)?|[^\W0-9a-z_]+", re.UNICODE)
 _HAN_NUMERALS = frozenset("〇零一二三四五六七八九十百千万亿两兩萬億")
 
@@ -86,10 +91,10 @@ def words_of(text: str) -> list[Word]:
     found: list[Word] = []
     for piece in _PIECE.finditer(text):
         start, body = piece.start(), piece.group()
-        if body[0].isdigit():
-            found.append(Word(body, start, piece.end(), CLASS["number"]))
-        elif body[0].isascii() and body[0].isalpha():
+        if "@" in body[1:] or (body[0].isascii() and body[0].isalpha()):
             found.append(Word(body, start, piece.end(), CLASS["latin"]))
+        elif body[0].isdigit():
+            found.append(Word(body, start, piece.end(), CLASS["number"]))
         elif not has_han(body):
             found.append(Word(body, start, piece.end(), _kind_of_mark(body)))
         else:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
+import sys
+from types import FrameType
 from typing import Any
 
 import h11
@@ -23,6 +27,13 @@ class Runner(uvicorn.Server):
         app: Any = self.config.app
         app.state.end_streams()
         await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit and sig == signal.SIGINT:
+            # the loop would still wait for what a model does in its thread, and nothing can break that off
+            print("stopped at once; what was accepted and not answered yet is dropped", file=sys.stderr, flush=True)
+            os._exit(128 + sig)
+        super().handle_exit(sig, frame)
 
 
 def configuration(app: FastAPI, *, host: str, port: int, limits: Limits, log_level: str = "info") -> uvicorn.Config:
