@@ -47,7 +47,7 @@ from ironwok.models.devices import pick_dtype
 from ironwok.models.roformer_v2 import RoFormerV2PreTrainedModel
 from ironwok.training.corpus import build_store
 from ironwok.training.evaluation import inputs_of
-from ironwok.training.masking import mask_whole_words
+from ironwok.training.masking import mask_words
 from ironwok.training.optimizers import alpha, learning_rate_share, make_optimizers
 from ironwok.training.preparation import (
     find_sources,
@@ -183,7 +183,7 @@ class Batches(Dataset):
 
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
         batch = self._sampler.batch(step)
-        masked, labels = mask_whole_words(
+        masked, labels = mask_words(
             batch.input_ids,
             batch.continues,
             batch.maskable,

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironwok.training.masking import IGNORED, mask_whole_words
+from ironwok.training.masking import IGNORED, mask_words
 
 MASK, FIRST, VOCABULARY = 4, 5, 1000
 
 
 def masked(input_ids, continues, maskable, *, seed: int = 0, **options):
     options = {"rate": 0.15, "mask_id": MASK, "vocabulary": VOCABULARY, "first_ordinary_id": FIRST, **options}
-    return mask_whole_words(input_ids, continues, maskable, generator=np.random.default_rng(seed), **options)
+    return mask_words(input_ids, continues, maskable, generator=np.random.default_rng(seed), **options)
 
 
 def many_rows(rows: int = 2000, length: int = 64, seed: int = 1):
@@ -54,6 +54,29 @@ def test_most_become_mask_some_random_some_stay():
     assert others.min() >= FIRST
     assert others.max() < VOCABULARY
     assert len(np.unique(others)) > 600
+
+
+def test_units_are_masked_as_a_whole():
+    input_ids, continues, maskable = many_rows()
+    pairs = maskable[:, 1:] & maskable[:, :-1]
+    inside, between = pairs & continues[:, 1:], pairs & ~continues[:, 1:]
+    shares = {}
+    for unit in ("word", "token", "span"):
+        _, labels = masked(input_ids, continues, maskable, unit=unit)
+        chosen = labels != IGNORED
+        assert not chosen[~maskable].any()
+        assert chosen[maskable].mean() == pytest.approx(0.15, abs=0.01)
+        both = chosen[:, 1:] & chosen[:, :-1]
+        shares[unit] = [both[of].sum() / chosen[:, :-1][of].sum() for of in (inside, between)]
+    # the chance that the neighbour of a masked token is masked, too: in its word, and in the next word
+    assert shares["word"] == [1, pytest.approx(0.15, abs=0.02)]
+    assert shares["token"] == [pytest.approx(0.15, abs=0.02)] * 2
+    assert shares["span"] == [1, pytest.approx(0.5 + 0.5 * 0.15, abs=0.02)]
+    # a part ends where a special token stands
+    _, labels = masked(input_ids, np.zeros_like(continues), maskable, unit="span")
+    middle = input_ids.shape[1] // 2
+    ends = labels[:, [middle - 1, middle + 1]] != IGNORED
+    assert ends.all(axis=1).mean() < 0.05
 
 
 def test_labels_are_the_tokens_that_were_there_and_nothing_else_changes():

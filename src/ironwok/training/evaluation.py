@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ironwok.training.corpus import TOKEN_BITS, Store
-from ironwok.training.masking import mask_whole_words
+from ironwok.training.masking import mask_words
 from ironwok.training.pairs import IS_NEXT, PairBatch, PairOptions
 from ironwok.training.progress import Progress, Silent
 
@@ -120,7 +120,7 @@ def held_out_options(options: PairOptions, *, longest: int) -> dict[str, PairOpt
 
 @dataclass(frozen=True, slots=True)
 class MaskingOptions:
-    """How the held-out tokens are masked: see `ironwok.training.masking.mask_whole_words`."""
+    """How the held-out tokens are masked: see `ironwok.training.masking.mask_words`."""
 
     mask_id: int
     vocabulary: int
@@ -195,7 +195,7 @@ class HeldOut:
 
     def _masked(self, model: torch.nn.Module, batch: PairBatch, number: int, device: torch.device) -> torch.Tensor:
         """(right, judged, summed loss in nats) of masked tokens, the same ones each time."""
-        masked, labels = mask_whole_words(
+        masked, labels = mask_words(
             batch.input_ids,
             batch.continues,
             batch.maskable,

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ironwok.errors import RecipeError
 from ironwok.text.tokenizer import LARGEST_VOCABULARY
 from ironwok.training.contamination import FIELDS
+from ironwok.training.masking import MaskingUnit
 from ironwok.training.pairs import KINDS, LENGTHS, SHORTEST_ROW
 
 Positive = Annotated[int, Field(gt=0)]
@@ -159,10 +160,13 @@ class PairsRecipe(_Section):
 
 
 class MaskingRecipe(_Section):
-    """rate: share of words masked in a masked row; row_rate: share of rows masked at all."""
+    """rate: share of words masked in a masked row; row_rate: share of rows masked at all; unit: "word", or "token" or
+    "span" (of words) in its place. Held-out text is always judged by whole words, 15% of them.
+    """
 
     rate: Share = 0.15
     row_rate: Share = 0.75
+    unit: MaskingUnit = "word"
 
 
 class EmbeddingsRecipe(_Section):

@@ -35,7 +35,7 @@ from ironwok.training.corpus import Store
 from ironwok.training.embeddings import cooccurrences, ppmi_svd
 from ironwok.training.evaluation import inputs_of
 from ironwok.training.labelled import LabelledPool
-from ironwok.training.masking import mask_whole_words
+from ironwok.training.masking import mask_words
 from ironwok.training.metrics import MetricsLog, truncate_metrics
 from ironwok.training.mixture import mixed, outputs_of
 from ironwok.training.optimizers import alpha, learning_rate_share, make_optimizers
@@ -306,7 +306,7 @@ class Run:
 
     def _batch(self, step: int) -> _Prepared:
         batch = self.sampler.batch(step, rank=self.rank)
-        masked, labels = mask_whole_words(
+        masked, labels = mask_words(
             batch.input_ids,
             batch.continues,
             batch.maskable,
@@ -317,6 +317,7 @@ class Run:
             first_ordinary_id=self.masking.first_ordinary_id,
             row_rate=self.recipe.masking.row_rate,
             multiple=self.label_multiple,
+            unit=self.recipe.masking.unit,
         )
         count = self.recipe.mixture.tasks
         return batch, masked, labels, [] if self.tasks is None else self.tasks.draw(step, rank=self.rank, count=count)
