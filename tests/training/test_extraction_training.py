@@ -143,7 +143,7 @@ def test_another_run_is_not_gone_on_with(tiny_encoder: Path, tmp_path: Path, mon
         _train(tmp_path / "run", tiny_encoder, progress=CrashAfter(3))
     with pytest.raises(OutputError, match="--resume"):
         _train(tmp_path / "run", tiny_encoder)
-    with pytest.raises(CheckpointError, match="settings was"):
+    with pytest.raises(CheckpointError, match="batch_size was"):
         _train(tmp_path / "run", tiny_encoder, resume=True, batch_size=2)
     fewer = Schema(events=tuple(event for event in SCHEMA.events if event.name != "停电"))
     with pytest.warns(DataWarning, match="unknown type"), pytest.raises(SchemaChangedError, match="same schema"):

@@ -258,6 +258,58 @@ def test_a_tenth_of_every_label_is_held_out(tmp_path):
         hold_out([TextExample("一", "a"), TextExample("二", "b")], seed=0, source=tmp_path)
 
 
+@pytest.mark.parametrize("times", [2, 5, 30])
+def test_copies_stay_together(tmp_path, times):
+    listed = [TextExample(f"第{i % (120 // times)}", "甲乙"[i % (120 // times) % 2]) for i in range(120)]
+    for seed in range(5):
+        stays, held = hold_out(listed, seed=seed, source=tmp_path)
+        assert held
+        assert len(stays) + len(held) == len(listed)
+        assert not {one.text for one in stays} & {one.text for one in held}
+        assert {one.label for one in stays} == {"甲", "乙"}
+    with pytest.raises(DataError, match="label more, or name --dev"):
+        hold_out([TextExample("一", "a"), TextExample("二", "b")] * 5, seed=0, source=tmp_path)
+
+
+def test_copies_contradictions_and_known_texts_are_told(tmp_path):
+    lines = [{"text": f"第{i}", "label": "甲乙"[i % 2]} for i in range(20)]
+    train = tmp_path / "train.jsonl"
+    more = [*lines, lines[0], lines[2], {"text": "第1", "label": "甲"}]
+    train.write_text("\n".join(map(json.dumps, more)), encoding="utf-8")
+    dev = tmp_path / "dev.jsonl"
+    dev.write_text("\n".join(map(json.dumps, [lines[3], {"text": "新", "label": "乙"}])), encoding="utf-8")
+    notes = read_corpus("classify", train=train, dev=dev).notes
+    assert notes[0] == "3 of 23 training examples repeat another one"
+    assert notes[1].startswith("1 texts have more than one label, such as '第1' (乙, 甲)")
+    assert notes[2].startswith(f"1 of 2 examples of {dev} stand in {train}, too")
+    train.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    assert read_corpus("classify", train=train).notes == []
+
+
+def test_what_is_no_number_is_no_label(tmp_path):
+    path = tmp_path / "gaps.jsonl"
+    path.write_text('{"text": "一", "label": NaN}\n{"text": "二", "label": 1.0}\n', encoding="utf-8")
+    found, problems = examples_of(path, "classify")
+    assert found == [TextExample("二", "1")]
+    assert "one label is needed" in problems[0].reason
+
+
+def test_right_answers_that_cannot_be_used_are_doubted_where_they_may_lack(tmp_path):
+    path = tmp_path / "asked.jsonl"
+    lines = [
+        {"question": "哪个？", "choices": ["甲", "乙"], "answer": "C"},
+        {"question": "哪个？", "choices": ["甲", "乙"], "answer": 1.0},
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    problems, doubts = [], []
+    fields = Fields("choice", gold=False)
+    found = [one for _, one in read_examples(path, fields, on_problem=problems.append, on_doubt=doubts.append)]
+    assert [one.answer for one in found] == [None, 1]
+    assert not problems
+    assert [doubt.line for doubt in doubts] == [1]
+    assert len(examples_of(path, "choice")[1]) == 1, "to learn from it must be there"
+
+
 def test_questions_about_one_passage_stay_together(tmp_path):
     listed = [ReadingExample(f"文{i // 5}", f"问{i}", ()) for i in range(100)]
     stays, held = hold_out(listed, seed=0, source=tmp_path)
@@ -356,6 +408,8 @@ def test_scores_worked_out_by_hand():
     assert metrics["accuracy"] == 0.5
     # label 0: said twice, once rightly, there once: 2/3; label 1: said twice, once rightly, there twice: 1/2
     assert metrics["macro_f1"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    # a label that nobody says has an F1 of 0
+    assert judge_classes(scores, [0, 1, 1, -1], labels=2, unknown=1)["macro_f1"] == pytest.approx((2 / 3 + 1 / 2) / 3)
     loss = [np.log(1 + np.exp(-2)), np.log(1 + np.exp(2)), np.log(1 + np.exp(-1))]
     assert metrics["dev_loss"] == pytest.approx(np.mean(loss))
 

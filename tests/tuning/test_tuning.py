@@ -238,13 +238,35 @@ def test_another_run_is_not_gone_on_with(small_encoder, tmp_path, monkeypatch):
         _train(tmp_path, small_encoder, progress=CrashAfter(2))
     with pytest.raises(OutputError, match="--resume"):
         _train(tmp_path, small_encoder)
-    with pytest.raises(CheckpointError, match="settings was"):
+    with pytest.raises(CheckpointError, match="batch_size was"):
         _train(tmp_path, small_encoder, resume=True, batch_size=2)
     other = write(
         tmp_path / "other.jsonl", [record | {"label": record["label"] + "类"} for record in records("classify", 60)]
     )
     with pytest.raises(SchemaChangedError, match=r"the labels .*体育.*体育类.*same labels"):
         _train(tmp_path, small_encoder, resume=True, train=other)
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_a_run(small_encoder, tmp_path):
+    with pytest.raises(Crash):
+        _train(tmp_path, small_encoder, progress=CrashAfter(2))
+    with pytest.raises(OutputError, match="--resume"):
+        _train(tmp_path, small_encoder)
+    with pytest.raises(CheckpointError, match="batch_size was"):
+        _train(tmp_path, small_encoder, resume=True, batch_size=2)
+    assert _train(tmp_path, small_encoder, resume=True).finished
+    with pytest.raises(CheckpointError, match=r"batch_size was 16, is 2\)"):
+        _train(tmp_path, small_encoder, resume=True, batch_size=2)
+    others = write(tmp_path / "others.jsonl", records("classify", 40))
+    with pytest.raises(CheckpointError, match=r"\(the examples are others\)"):
+        _train(tmp_path, small_encoder, resume=True, train=others)
+
+
+def test_a_gradient_that_is_no_number_ends_the_run(small_encoder, tmp_path):
+    wild = {"learning_rate": 1e30, "head_learning_rate": 1e30, "ema": 0.0}
+    with pytest.raises(InputError, match=r"gradient is not a number.*lower learning_rate"):
+        _train(tmp_path, small_encoder, **wild)
+    assert all(np.isfinite(json.loads(line)["loss"]) for line in _figures(tmp_path) if "loss" in json.loads(line))
 
 
 def test_stops_early_and_keeps_the_best(small_encoder, tmp_path):

@@ -108,6 +108,26 @@ def _tell(predicted: Any, out: Path | None, say: Any, scores_of: Any) -> None:
     where = f"{out}: " if out is not None else ""
     if predicted.left_out:
         say(t(en=f"{predicted.left_out} records left out", zh=f"{predicted.left_out} 条记录未采用"), style="yellow")
+    if predicted.unjudged:
+        first = predicted.first_unjudged
+        say(
+            t(
+                en=f"{predicted.unjudged} right answers cannot be used, the first: {first}; their records are answered "
+                "and not judged",
+                zh=f"{predicted.unjudged} 条标准答案无法使用，第一条：{first}；这些记录照常作答，不计分",
+            ),
+            style="yellow",
+        )
+    if unknown := predicted.unknown():
+        listed = ", ".join(f"{label!r} ({number})" for label, number in unknown.most_common(5))
+        known = ", ".join(map(repr, predicted.labels[:5])) + (" …" if len(predicted.labels) > 5 else "")
+        say(
+            t(
+                en=f"right answers that the model does not know count as wrong: {listed}; it knows {known}",
+                zh=f"模型不认识的标准答案一律算错：{listed}；它认识 {known}",
+            ),
+            style="yellow",
+        )
     if metrics:
         say(
             t(

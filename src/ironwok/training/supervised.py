@@ -6,6 +6,7 @@ What is learnt is the business of subclasses: batches, the loss, how the model i
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 import warnings
@@ -21,7 +22,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ironwok.errors import CheckpointError, CheckpointWarning, DamagedCheckpointError, OutputError, SchemaChangedError
+from ironwok.errors import (
+    CheckpointError,
+    CheckpointWarning,
+    DamagedCheckpointError,
+    InputError,
+    OutputError,
+    SchemaChangedError,
+)
 from ironwok.files import replace_file, writing
 from ironwok.models.devices import pick_device, pick_dtype
 from ironwok.models.loading import quiet
@@ -34,6 +42,7 @@ from ironwok.training.stopping import stop_on_signals
 _SAVE_EVERY = 60.0  # seconds: what a kill costs at most
 _SORTED_TOGETHER = 32  # batches: within so many, rows of similar length find each other
 RESULT = "result.json"
+STARTED = "run.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +174,22 @@ class SupervisedRun(ABC):
     def start(self) -> None:
         """A fresh run."""
         (self.out / "metrics.jsonl").unlink(missing_ok=True)
+        self._note_start()
+
+    def _note_start(self) -> None:
+        # a run that is killed before its first checkpoint is a run, too
+        content = json.dumps({"identity": self.identity}, ensure_ascii=False, indent=1) + "\n"
+        replace_file(self.out / STARTED, content.encode())
 
     def restore(self) -> None:
         """Go on from the newest whole checkpoint; from the start where there is none.
 
         Raises CheckpointError for checkpoints of another run, SchemaChangedError for those of another schema.
         """
+        if (begun := _recorded(self.out / STARTED)) is not None:
+            self._refuse_other_run(begun)
+        else:
+            self._note_start()
         checkpoints = list_checkpoints(self.out)
         for position, checkpoint in reversed(list(enumerate(checkpoints))):
             try:
@@ -192,11 +211,19 @@ class SupervisedRun(ABC):
                 f"{self.identity[key]}: resume with the same {self.schema_noun}, or train anew in another --out"
             )
         if changed:
-            told = "; ".join(f"{key} was {then.get(key)!r}, is {self.identity[key]!r}" for key in changed)
+            told = "; ".join(_difference(key, then.get(key), self.identity[key]) for key in changed)
             raise CheckpointError(
                 f"the run in {self.out} was made with other choices ({told:.400}): resume with the same, or name "
                 "another --out"
             )
+
+    def ended(self) -> TrainResult | None:
+        """The result of the run in this folder, where it has come to its end. Raises as ``restore`` for another run."""
+        record = _recorded(self.out / RESULT)
+        if record is None:
+            return None
+        self._refuse_other_run(record)
+        return TrainResult(self.out / "model", record["step"], record["best_step"], record["metrics"], True)
 
     def _load(self, checkpoint: Path, state: dict[str, Any]) -> None:
         try:
@@ -268,6 +295,13 @@ class SupervisedRun(ABC):
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        if not math.isfinite(norm):
+            saved = f"the last one is of step {self.saved_step}" if self.saved_step > 0 else "there is none yet"
+            raise InputError(
+                f"step {self.step + 1}: the gradient is not a number, the step was not made (checkpoints: {saved}); "
+                f"lower learning_rate ({self.settings.learning_rate:g}) and head_learning_rate "
+                f"({self.settings.head_learning_rate:g}) and train anew in another --out"
+            )
         self.optimizer.step()
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
@@ -343,13 +377,13 @@ def open_run(out: Path, *, resume: bool) -> None:
     """Make the folder of a run. Raises OutputError where it holds a run that is not to be gone on with."""
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    if not resume and (list_checkpoints(out) or (out / RESULT).exists()):
+    if not resume and (list_checkpoints(out) or any((out / name).exists() for name in (RESULT, STARTED, "model"))):
         raise OutputError(f"{out} holds a run: pass resume (--resume) to go on with it, or name another folder")
 
 
 def carry_out(run: SupervisedRun, *, resume: bool) -> TrainResult:
     """Begin or go on, and train; the stored result of a run that has ended already."""
-    if resume and (done := _done(run.out, run.identity)) is not None:
+    if resume and (done := run.ended()) is not None:
         return done
     if resume:
         run.restore()
@@ -358,17 +392,24 @@ def carry_out(run: SupervisedRun, *, resume: bool) -> TrainResult:
     return run.train()
 
 
-def _done(out: Path, identity: dict[str, Any]) -> TrainResult | None:
-    """The result of a run that has ended, None for one that has not. Raises CheckpointError for another run's."""
+def _recorded(path: Path) -> dict[str, Any] | None:
+    """What a run wrote of itself, None where it has not. Raises CheckpointError for a file that says nothing."""
     try:
-        record = json.loads((out / RESULT).read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{out / RESULT} cannot be read ({error}): name another --out") from error
-    if record.get("identity") != identity:
-        raise CheckpointError(f"{out} holds a finished run with other data or choices: name another --out")
-    return TrainResult(out / "model", record["step"], record["best_step"], record["metrics"], True)
+        raise CheckpointError(f"{path} cannot be read ({error}): name another --out") from error
+
+
+def _difference(key: str, then: Any, now: Any) -> str:
+    """What of a choice is another one; of settings only those that are."""
+    if key == "data":
+        return "the examples are others"
+    if isinstance(then, dict) and isinstance(now, dict):
+        names = [name for name in now if then.get(name) != now[name]]
+        return "; ".join(f"{name} was {then.get(name)!r}, is {now[name]!r}" for name in names) or f"{key} changed"
+    return f"{key} was {then!r}, is {now!r}"
 
 
 def draw_batches(

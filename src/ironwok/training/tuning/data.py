@@ -20,6 +20,7 @@ from ironwok.text.formats.files import unpacked_name
 from ironwok.text.formats.records import BrokenRecord, json_records
 from ironwok.text.formats.tables import table_records
 from ironwok.text.formats.values import ReadOptions, Skip
+from ironwok.training.tuning.examples import unknown_labels
 from ironwok.training.tuning.fields import Fields, Unusable, known_names, questions_of
 
 _HELD_OUT = 0.1
@@ -73,13 +74,17 @@ def read_examples(
     *,
     encoding: str | None = None,
     on_problem: Callable[[Problem], None] = lambda problem: None,
+    on_doubt: Callable[[Problem], None] = lambda problem: None,
 ) -> Iterator[tuple[int, Example]]:
     """The examples of a file with the lines they begin at: .jsonl, .json, .csv or .tsv, packed or not.
 
-    A .txt is a table, too. What is no example is reported and left out, the rest goes on.
+    A .txt is a table, too. What is no example is reported and left out, the rest goes on. on_doubt: told of right
+    answers that cannot be used, where they need not be there.
     Raises DataError for a file that cannot be read at all.
     """
-    for line, example, _ in identified_examples(path, fields, encoding=encoding, on_problem=on_problem):
+    for line, example, _ in identified_examples(
+        path, fields, encoding=encoding, on_problem=on_problem, on_doubt=on_doubt
+    ):
         yield line, example
 
 
@@ -89,6 +94,7 @@ def identified_examples(
     *,
     encoding: str | None = None,
     on_problem: Callable[[Problem], None] = lambda problem: None,
+    on_doubt: Callable[[Problem], None] = lambda problem: None,
 ) -> Iterator[tuple[int, Example, str | int | None]]:
     """As `read_examples`, each with the "id" of its record, None where it has none."""
     for line, record in _records(path, fields, encoding, on_problem):
@@ -96,7 +102,10 @@ def identified_examples(
             for one in questions_of(record):
                 name = one.get("id")
                 try:
-                    yield line, fields.example(one), name if isinstance(name, str | int) else None
+                    example = fields.example(
+                        one, on_doubt=lambda why, line=line: on_doubt(Problem(str(path), line, why))
+                    )
+                    yield line, example, name if isinstance(name, str | int) else None
                 except Unusable as problem:
                     on_problem(Problem(str(path), line, str(problem)))
         except Unusable as problem:
@@ -198,6 +207,8 @@ def _labels(examples: Sequence[Example], source: Path) -> tuple[str, ...]:
 def hold_out(examples: Sequence[Example], *, seed: int, source: Path) -> tuple[list[Example], list[Example]]:
     """(what stays, what is held out): a tenth of each label, but one example of each stays; of passages, whole ones.
 
+    Copies of one example stay together: what was learnt by heart is no proof of having understood.
+
     Raises DataError for fewer than two.
     """
     generator = np.random.default_rng((seed, 0x5EED))
@@ -214,16 +225,18 @@ def hold_out(examples: Sequence[Example], *, seed: int, source: Path) -> tuple[l
                 break
             held.update(groups[keys[place]])
     else:
-        parts = [[numbers[i] for i in generator.permutation(len(numbers))] for numbers in groups.values()]
+        copies = [_copies(examples, numbers) for numbers in groups.values()]
+        parts = [[numbers[i] for i in generator.permutation(len(numbers))] for numbers in copies]
+        sizes = [sum(map(len, part)) for part in parts]
         # largest remainders, so that small labels have their turn and the sum is a tenth
-        shares = [min(len(part) * _HELD_OUT, len(part) - 1) for part in parts]
+        shares = [min(size * _HELD_OUT, size - max(map(len, part))) for size, part in zip(sizes, parts, strict=True)]
         counts = [math.floor(share) for share in shares]
         order = sorted(range(len(parts)), key=lambda i: (counts[i] - shares[i], i))
         for i in order[: max(wanted - sum(counts), 0)]:
-            counts[i] += counts[i] + 1 < len(parts[i])
+            counts[i] += len(parts[i]) > 1 and counts[i] + 1 < sizes[i]
         if not sum(counts) and max(map(len, parts)) > 1:
             counts[max(range(len(parts)), key=lambda i: len(parts[i]))] = 1
-        held = {number for part, count in zip(parts, counts, strict=True) for number in part[:count]}
+        held = {number for part, count in zip(parts, counts, strict=True) for number in _some(part, count)}
     if not held:
         raise DataError(
             f"{len(examples)} examples of {source} cannot be both trained on and judged by: label more, or name --dev"
@@ -239,7 +252,37 @@ def _group(example: Example, number: int) -> Any:
         return example.label
     if isinstance(example, ReadingExample):
         return example.context
-    return example.passage or number
+    return example.passage or (example.question, example.choices)
+
+
+def _asked(example: Example) -> Any:
+    """What of an example is put to the model."""
+    if isinstance(example, TextExample):
+        return example.text
+    if isinstance(example, PairExample):
+        return example.first, example.second
+    if isinstance(example, ReadingExample):
+        return example.context, example.question
+    return example.passage, example.question, example.choices
+
+
+def _copies(examples: Sequence[Example], numbers: Sequence[int]) -> list[list[int]]:
+    """The numbers in groups of examples that ask the same."""
+    groups: dict[Any, list[int]] = {}
+    for number in numbers:
+        groups.setdefault(_asked(examples[number]), []).append(number)
+    return list(groups.values())
+
+
+def _some(groups: Sequence[Sequence[int]], count: int) -> list[int]:
+    """As many numbers of whole groups as are not beyond ``count``, but one group where all are; never all groups."""
+    taken: list[int] = []
+    for group in groups:
+        if len(taken) + len(group) <= count:
+            taken += group
+    if count and not taken and len(groups) > 1:
+        taken += min(groups, key=len)
+    return taken
 
 
 def _say(corpus: Corpus, train: Path, dev: Path | None) -> None:
@@ -250,9 +293,7 @@ def _say(corpus: Corpus, train: Path, dev: Path | None) -> None:
             DataWarning,
             stacklevel=4,
         )
-    unknown = Counter(
-        one.label for one in corpus.dev if isinstance(one, TextExample | PairExample) and one.label not in corpus.labels
-    )
+    unknown = unknown_labels(corpus.dev, corpus.labels)
     if unknown:
         listed = ", ".join(f"{label!r} ({count})" for label, count in unknown.most_common(5))
         warnings.warn(
@@ -261,6 +302,31 @@ def _say(corpus: Corpus, train: Path, dev: Path | None) -> None:
             DataWarning,
             stacklevel=4,
         )
+    _say_of_copies(corpus, train, dev)
     numbers = sorted({len(one.choices) for one in (*corpus.train, *corpus.dev) if isinstance(one, ChoiceExample)})
     if len(numbers) > 1:
         corpus.notes.append(f"questions have {numbers[0]} to {numbers[-1]} choices: each is judged among its own")
+
+
+def _say_of_copies(corpus: Corpus, train: Path, dev: Path | None) -> None:
+    """Examples that stand there twice, with another answer the second time, or on both sides."""
+    learnt = Counter(map(_asked, corpus.train))
+    if copies := len(corpus.train) - len(learnt):
+        corpus.notes.append(f"{copies} of {len(corpus.train)} training examples repeat another one")
+    labels: dict[Any, set[str | None]] = {}
+    for one in corpus.train:
+        if isinstance(one, TextExample | PairExample):
+            labels.setdefault(_asked(one), set()).add(one.label)
+    torn = [asked for asked, given in labels.items() if len(given) > 1]
+    if torn:
+        listed = ", ".join(sorted(map(str, labels[torn[0]])))
+        corpus.notes.append(
+            f"{len(torn)} texts have more than one label, such as {str(torn[0])!r:.60} ({listed:.60}): no model can be "
+            "right about all of them"
+        )
+    known = sum(_asked(one) in learnt for one in corpus.dev)
+    if known and dev is not None:
+        corpus.notes.append(
+            f"{known} of {len(corpus.dev)} examples of {dev} stand in {train}, too: figures flatter a model that "
+            "knows them by heart"
+        )

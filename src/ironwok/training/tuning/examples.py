@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,12 @@ def right_answers(examples: Sequence[Example], labels: Sequence[str]) -> NDArray
         elif isinstance(example, ChoiceExample):
             right.append(-1 if example.answer is None else example.answer)
     return np.array(right, dtype=np.int64)
+
+
+def unknown_labels(examples: Sequence[Example], labels: Sequence[str]) -> Counter[str]:
+    """Right answers that are none of the labels, and how many examples have each."""
+    given = (one.label for one in examples if isinstance(one, TextExample | PairExample) and one.label is not None)
+    return Counter(label for label in given if label not in labels)
 
 
 def right_places(examples: Sequence[ReadingExample], encoded: Encoded) -> tuple[NDArray[np.int64], list[int]]:

@@ -6,8 +6,9 @@ import difflib
 import json
 import re
 import string
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from ironwok.errors import InputError
 from ironwok.results import Span
@@ -55,6 +56,7 @@ _OPTIONAL = {"choice": ("passage", "choices"), "blanks": ("candidates",)}
 _GOLD = {"classify": "label", "pairs": "label", "choice": "answer", "reading": "answers"}
 _NUMBERED = re.compile(r"(?:choice|option|ending|选项|答案)?([0-9]{1,2}|[a-h])")
 _MOST_CHOICES = 26
+_Right = TypeVar("_Right")
 _UNNAMED = re.compile(r"column [0-9]+")
 
 
@@ -82,20 +84,32 @@ class Fields:
                 hint = f" (did you mean {near[0]!r}?)" if near else ""
                 raise InputError(f"{task} has no part {part!r}{hint}: its parts are {', '.join(NAMES[task])}")
 
-    def example(self, record: Mapping[str, Any]) -> Example:
-        """Raises Unusable."""
+    def example(self, record: Mapping[str, Any], *, on_doubt: Callable[[str], None] = lambda why: None) -> Example:
+        """Raises Unusable. on_doubt: told why a right answer that need not be there is taken for none."""
+
+        def right(read: Callable[[], _Right]) -> _Right | None:
+            try:
+                return read()
+            except Unusable as problem:
+                if self.gold:
+                    raise
+                on_doubt(str(problem))
+                return None
+
         match self.task:
             case "classify":
-                return TextExample(_text("text", self._of(record, "text")), self._label(record))
+                return TextExample(_text("text", self._of(record, "text")), right(lambda: self._label(record)))
             case "pairs":
                 first, second = (_text(part, self._of(record, part)) for part in ("a", "b"))
-                return PairExample(first, second, self._label(record))
+                return PairExample(first, second, right(lambda: self._label(record)))
             case "choice":
-                return self._choice(record)
+                asked = self._choice(record)
+                return replace(asked, answer=right(lambda: self._right_choice(record, asked.choices)))
             case "blanks":
                 return self._blank(record)
             case _:
-                return self._reading(record)
+                asked = self._reading(record)
+                return replace(asked, answers=right(lambda: self._right_places(record, asked.context)))
 
     def _of(self, record: Mapping[str, Any], part: str) -> Any:
         """The value of a part; None where it is optional and absent."""
@@ -129,7 +143,7 @@ class Fields:
             return str(value).lower()
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if not isinstance(value, str | int | float):
+        if not isinstance(value, str | int | float) or value != value:  # NaN, which JSON writers make of a gap
             raise Unusable(f"the label is {_shown(value)}: one label is needed, a word or a number")
         if not (label := str(value).strip()):
             raise Unusable("the label is empty")
@@ -143,8 +157,10 @@ class Fields:
         choices = tuple(_choices(self._of(record, "choices"), record))
         if len(set(choices)) < len(choices):
             raise Unusable("two choices are the same")
-        answer = self._of(record, "answer")
-        return ChoiceExample(str(passage or ""), question, choices, _answer(answer, choices, needed=bool(self.gold)))
+        return ChoiceExample(str(passage or ""), question, choices)
+
+    def _right_choice(self, record: Mapping[str, Any], choices: Sequence[str]) -> int | None:
+        return _answer(self._of(record, "answer"), choices, needed=bool(self.gold))
 
     def _blank(self, record: Mapping[str, Any]) -> ChoiceExample:
         """No choices where the record has none: they may be the same for all."""
@@ -158,11 +174,14 @@ class Fields:
     def _reading(self, record: Mapping[str, Any]) -> ReadingExample:
         context = _text("context", self._of(record, "context"), stripped=False)
         question = _text("question", self._of(record, "question"))
+        return ReadingExample(context, question)
+
+    def _right_places(self, record: Mapping[str, Any], context: str) -> tuple[Span, ...] | None:
         given = self._of(record, "answers")
         if given is None and not self.gold:
-            return ReadingExample(context, question)
+            return None
         start = next((record[key] for key in ("answer_start", "start") if key in record), None)
-        return ReadingExample(context, question, _places(given, start, context))
+        return _places(given, start, context)
 
 
 def _plain(name: str) -> str:
@@ -224,6 +243,8 @@ def _answer(given: Any, choices: Sequence[str], *, needed: bool) -> int | None:
     """A number counts from 0; a string is the text of a choice, else its letter, else its number."""
     if given is None and not needed:
         return None
+    if isinstance(given, float) and given.is_integer():
+        given = int(given)  # what a column of numbers with gaps becomes
     number = given if isinstance(given, int) and not isinstance(given, bool) else None
     if isinstance(given, str):
         wanted = given.strip()

@@ -19,18 +19,21 @@ from ironwok.text.characters import is_unspaced
 DECIDING = {"classify": "accuracy", "pairs": "accuracy", "choice": "accuracy", "reading": "f1"}
 
 
-def judge_classes(scores: Sequence[NDArray[np.float64]], right: Sequence[int], *, labels: int) -> dict[str, float]:
+def judge_classes(
+    scores: Sequence[NDArray[np.float64]], right: Sequence[int], *, labels: int, unknown: int = 0
+) -> dict[str, float]:
     """Accuracy and mean loss in nats; with ``labels`` also the mean F1 of all labels that occur.
 
     scores: of each example, logits of the labels or choices. right: the right one's number, -1 for one that is none of
-    them: wrong whatever is said. labels: how many there are, 0 where examples have choices of their own.
+    them: wrong whatever is said. labels: how many there are, 0 where examples have choices of their own. unknown: how
+    many other labels are right answers: each has an F1 of 0.
     """
     said = np.array([row.argmax() for row in scores])
     wanted = np.array(right)
     losses = [_loss(row, number) for row, number in zip(scores, right, strict=True) if number >= 0]
     metrics = {"accuracy": float((said == wanted).mean()), "dev_loss": float(np.mean(losses)) if losses else 0.0}
     if labels:
-        parts = []
+        parts = [0.0] * unknown
         for label in range(labels):
             called, there = said == label, wanted == label
             if called.any() or there.any():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ironwok.students.tuned.examples import Example, PairExample, ReadingExample
 from ironwok.students.tuned.models import AnswerMarker, TunedModel, load_tuned
 from ironwok.students.tuned.network import Marked
 from ironwok.training.tuning.data import Problem, read_examples
-from ironwok.training.tuning.examples import right_answers
+from ironwok.training.tuning.examples import right_answers, unknown_labels
 from ironwok.training.tuning.fields import Fields
 from ironwok.training.tuning.judge import judge_classes, judge_marks
 from ironwok.zero_shot.mapping import ranked, softmax
@@ -36,7 +37,8 @@ class Predictions(Iterator[dict[str, Any]]):
         on_record: Callable[[int], None],
     ) -> None:
         self.model, self.task, self.labels = model, model.task, tuple(getattr(model, "labels", ()))
-        self.count = self.left_out = 0
+        self.count = self.left_out = self.unjudged = 0
+        self.first_unjudged: Problem | None = None
         self._scores: list[NDArray[np.float64]] = []
         self._marks: list[Marked] = []
         self._known: list[Example] = []
@@ -51,6 +53,10 @@ class Predictions(Iterator[dict[str, Any]]):
         """How many records had a right answer."""
         return len(self._known)
 
+    def unknown(self) -> Counter[str]:
+        """Right answers that the model does not know, and how many records have each."""
+        return unknown_labels(self._known, self.labels) if self.labels else Counter()
+
     def metrics(self) -> dict[str, float]:
         """Figures of the records that had a right answer; nothing where none had."""
         if not self._known:
@@ -58,7 +64,7 @@ class Predictions(Iterator[dict[str, Any]]):
         if self.task == "reading":
             return judge_marks(self._marks, [one for one in self._known if isinstance(one, ReadingExample)])
         right = right_answers(self._known, self.labels).tolist()
-        return judge_classes(self._scores, right, labels=len(self.labels))
+        return judge_classes(self._scores, right, labels=len(self.labels), unknown=len(self.unknown()))
 
     def _answers(self, examples: Iterator[tuple[int, Example]]) -> Iterator[dict[str, Any]]:
         while chunk := list(itertools.islice(examples, _AT_ONCE)):
@@ -119,7 +125,8 @@ def predict_file(
     """Answer the records of a file with a model of `ironwok train classify|pairs|choice|reading`.
 
     model: its folder, or that of its run. fields: part -> field; None takes the names of the training data.
-    The right answers may be missing. Records that cannot be used are told of and left out.
+    The right answers may be missing, or such that nothing can be judged by them: those records are answered all the
+    same, and counted in ``unjudged``. Records that cannot be used are told of and left out.
     Raises what `load_tuned` and `read_examples` raise; DataError, while iterating, where no record can be used.
     """
     loaded = load_tuned(model, batch_size=batch_size, device=device, dtype=dtype)
@@ -130,6 +137,11 @@ def predict_file(
         predictions.left_out += 1
         on_problem(problem)
 
-    examples = read_examples(file, Fields(loaded.task, named, gold=False), encoding=encoding, on_problem=note)
+    def note_doubt(problem: Problem) -> None:
+        predictions.unjudged += 1
+        predictions.first_unjudged = predictions.first_unjudged or problem
+
+    parts = Fields(loaded.task, named, gold=False)
+    examples = read_examples(file, parts, encoding=encoding, on_problem=note, on_doubt=note_doubt)
     predictions = Predictions(loaded, examples, source=file, on_record=on_record)
     return predictions

@@ -21,7 +21,7 @@ from ironwok.students.tuned.network import Network
 from ironwok.students.tuned.rows import Encoded
 from ironwok.training.supervised import RunContext, SupervisedRun
 from ironwok.training.tuning.data import Corpus
-from ironwok.training.tuning.examples import Batch, Batches, right_answers
+from ironwok.training.tuning.examples import Batch, Batches, right_answers, unknown_labels
 from ironwok.training.tuning.judge import judge_classes, judge_marks, rank
 from ironwok.training.tuning.settings import TuneSettings
 
@@ -97,7 +97,9 @@ class TuningRun(SupervisedRun):
                 )
                 return judge_marks(found, asked)
             scores = self.network.scores(self.dev, on_rows=advance)
-        return judge_classes(scores, right_answers(corpus.dev, corpus.labels).tolist(), labels=len(corpus.labels))
+        unknown = len(unknown_labels(corpus.dev, corpus.labels))
+        right = right_answers(corpus.dev, corpus.labels).tolist()
+        return judge_classes(scores, right, labels=len(corpus.labels), unknown=unknown)
 
     def rank(self, metrics: dict[str, float]) -> tuple[float, ...]:
         return rank(self.corpus.task, metrics)
