@@ -93,7 +93,7 @@ def test_a_run_prints_its_evaluations_and_where_the_model_is(place, tmp_path, ca
     [
         (lambda arguments: [*arguments[:1], "nowhere.toml", *arguments[2:]], "nowhere.toml: no such recipe"),
         (lambda arguments: [*arguments[:3], "nowhere", *arguments[4:]], "nowhere: no such folder"),
-        (lambda arguments: [*arguments, "--set", "optimizer.stesp=2"], "optimizer.stesp: Extra inputs"),
+        (lambda arguments: [*arguments, "--set", "optimizer.stesp=2"], "optimizer.stesp: no such key"),
         (lambda arguments: [*arguments, "--set", "model.hidden_sise=2"], "model.hidden_sise: no such key"),
         (lambda arguments: [*arguments, "--set", "sources=[]"], "sources: List should have at least 1 item"),
         (lambda arguments: [*arguments, "--initial", "somebody/model"], "a run starts from a model on this machine"),

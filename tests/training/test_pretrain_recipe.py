@@ -12,7 +12,7 @@ from tiny_corpus import tiny_recipe, tiny_values
 from ironwok.errors import DataError, RecipeError
 from ironwok.training.preparation import find_sources, make_tokenizer, model_config, pair_options
 from ironwok.training.progress import Silent
-from ironwok.training.recipe import PretrainRecipe, load_recipe
+from ironwok.training.recipe import PretrainRecipe, doubts_of, load_recipe
 
 SMALL = """
 name = "small"
@@ -58,7 +58,7 @@ def test_overrides_are_toml_or_text(tmp_path):
     ("override", "said"),
     [
         ("optimizer.steps", "not of the form section.key=value"),
-        ("optimizer.stesp=7", r"optimizer\.stesp: Extra inputs"),
+        ("optimizer.stesp=7", r"optimizer\.stesp: no such key \(did you mean 'steps'"),
         ("optimizer.steps=many", r"optimizer\.steps: .*integer"),
         ("optimizer.steps=0", r"optimizer\.steps: .*greater than 0"),
         ("optimizer.steps.more=1", "steps is not a section"),
@@ -81,6 +81,9 @@ def test_overrides_are_toml_or_text(tmp_path):
         ("pairs.templates=[]", r"pairs\.templates: .*at least 1"),
         ("tokenizer.vocab_size=40000", r"tokenizer\.vocab_size: .*less than or equal to 32768"),
         ("sources=[]", "sources: .*at least 1"),
+        ("masking.unit=letters", "masking.unit: should be 'word', 'token' or 'span', not 'letters'"),
+        ("masking=0.1", "masking: is a section with keys of its own, not 0.1"),
+        ("masking.rat=0.1", r"masking\.rat: no such key \(did you mean 'rate'\?\); there are rate, row_rate, unit"),
     ],
 )
 def test_an_error_names_file_key_and_bound(tmp_path, override, said):
@@ -88,6 +91,17 @@ def test_an_error_names_file_key_and_bound(tmp_path, override, said):
     with pytest.raises(RecipeError, match=said) as caught:
         load_recipe(path, overrides=[override])
     assert str(path) in str(caught.value) or override in str(caught.value)
+
+
+def test_what_is_hardly_meant_is_doubted(tmp_path):
+    path = written(tmp_path, SMALL)
+    sound = ["optimizer.steps=9000", "optimizer.tokens_per_batch=512"]
+    assert doubts_of(load_recipe(path, overrides=sound)) == []
+    found = doubts_of(load_recipe(path, overrides=["optimizer.steps=100", "masking.rate=0.0", *sound[1:]]))
+    assert found[0].startswith("optimizer.alpha_warmup_steps is 1500, and there are 100 steps")
+    assert [doubt.split(" ")[0] for doubt in found[1:]] == ["optimizer.warmup_steps", "masking.rate"]
+    (few,) = doubts_of(load_recipe(path, overrides=[sound[0], "optimizer.tokens_per_batch=12"]))
+    assert few.startswith("optimizer.tokens_per_batch is 12")
 
 
 def test_all_errors_are_told_at_once(tmp_path):
@@ -273,6 +287,9 @@ def test_missing_files_are_an_error_unless_optional(data):
         ({"hidden_sise": 32}, r"model\.hidden_sise: no such key; there are .*hidden_size"),
         ({"vocab_size": 5}, r"model\.vocab_size is not for recipes: the tokenizer decides"),
         ({"branch_scale": 0.5}, "alpha_warmup_steps"),
+        ({"hidden_size": "abc"}, r"model\.hidden_size is 'abc': int is needed"),
+        ({"num_hidden_layers": 2.5}, r"model\.num_hidden_layers is 2\.5: int is needed"),
+        ({"use_bias": "maybe"}, r"model\.use_bias is 'maybe': bool is needed"),
         ({"max_position_embeddings": 50}, "rows of 64 tokens, the model takes 50"),
     ],
 )

@@ -185,7 +185,7 @@ def test_nothing_to_learn_from(tmp_path):
     empty.write_text("\n", encoding="utf-8")
     good = write(tmp_path / "good.jsonl", records("classify", 10))
     for train, dev in ((empty, good), (good, empty)):
-        with pytest.raises(DataError, match=r"empty\.jsonl has no examples .* the file is empty"):
+        with pytest.raises(DataError, match=r"empty\.jsonl has no examples .* there is no record in it"):
             read_corpus("classify", train=train, dev=dev)
     useless = write(tmp_path / "useless.jsonl", [{"a": 1}])
     with pytest.raises(

@@ -23,7 +23,7 @@ from ironwok.errors import (
     RecipeError,
     SchemaChangedError,
 )
-from ironwok.models import load_model
+from ironwok.models import load_model, resolve_model
 from ironwok.students import PairClassifier, TunedClassifier, load_classifier, load_student, load_tuned
 from ironwok.training import supervised
 from ironwok.training.tuning.settings import TuneSettings, load_settings
@@ -91,6 +91,32 @@ def test_the_other_models_answer(tuned_runs):
 def test_a_model_of_another_task_does_not_classify(tuned_runs):
     with pytest.raises(CheckpointError, match="ironwok predict"):
         load_student(tuned_runs("pairs")[0])
+
+
+def test_a_run_leads_to_its_model_and_the_wrong_command_to_the_right_one(tuned_runs, tmp_path, english, capsys):
+    folder, _ = tuned_runs("pairs")
+    assert resolve_model(folder) == str(folder / "model") == resolve_model(folder / "model")
+    pairs = write(tmp_path / "pairs.jsonl", records("pairs", 2))
+    assert main(["compare", str(pairs), "--model", str(folder)]) == 1
+    assert "ironwok predict --model" in capsys.readouterr().err.replace("\n", " ")
+    text = tmp_path / "text.txt"
+    text.write_text("甲公司收购乙公司。\n", encoding="utf-8")
+    for arguments in (["classify", str(text)], ["classify", str(text), "--labels", "a,b"], ["predict", str(pairs)]):
+        assert main([*arguments, "--model", "finance"]) == 1
+        assert "`ironwok extract --schema finance`" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_predict_tells_what_it_cannot_judge_by(tuned_runs, tmp_path, english, capsys):
+    folder, _ = tuned_runs("classify")
+    first, second, third = records("classify", 3, seed=5)
+    asked = [first, {**second, "label": "SPORT"}, {**third, "label": ["体育"]}]
+    assert main(["predict", "--model", str(folder), str(write(tmp_path / "a.jsonl", asked))]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 3
+    said = " ".join(captured.err.split())
+    assert "1 right answers cannot be used, the first:" in said
+    assert "right answers that the model does not know count as wrong: 'SPORT' (1); it knows" in said
+    assert "2 with a right answer" in said
 
 
 def test_transformers_loads_the_folder(tuned_runs):

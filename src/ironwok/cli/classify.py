@@ -215,10 +215,12 @@ def _known_labels(model: str) -> list[str]:
     from ironwok.errors import InputError
     from ironwok.models import bundled_names
     from ironwok.students import known_labels
+    from ironwok.students.loading import refuse_extractor
 
     labels = known_labels(model)
     if labels is not None:
         return labels
+    refuse_extractor(model)
     if model in bundled_names() or Path(model).expanduser().is_dir():
         raise InputError(
             f"--labels is missing: {model} reads any labels, so name them; a distilled or trained model has its own"

@@ -12,7 +12,7 @@ import typer
 
 from ironwok.cli.language import t
 from ironwok.cli.lines import Line
-from ironwok.cli.options import AnyModel, Encoding, NamedFields, OutFile, Overwrite, Resume
+from ironwok.cli.options import AnyModel, Encoding, OutFile, Overwrite, PartFields, Resume
 from ironwok.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def compare(
             ),
         ),
     ] = None,
-    field: NamedFields = None,
+    field: PartFields = None,
     model: AnyModel = "ironwok-small",
     encoding: Encoding = None,
     out: OutFile = None,
@@ -143,8 +143,12 @@ Judge = Callable[[Sequence[_Pair]], "list[PairClassification]"]
 
 def _judge(model: str, relation: str) -> tuple[Judge, tuple[str, ...]]:
     """What judges each pair by itself, by the head of the model, and the answers to that relation."""
+    from ironwok.students.loading import is_student
     from ironwok.zero_shot.registry import load_judge
     from ironwok.zero_shot.tasks import classify_pairs
+
+    if is_student(model):
+        raise InputError(f"{model} was trained on labels of its own: `ironwok predict --model {model}` answers with it")
 
     scorer = load_judge("relations", model)
     answers = scorer.relations.answers if scorer.relations is not None else {}

@@ -11,7 +11,7 @@ import typer
 
 from ironwok.cli.language import t
 from ironwok.cli.lines import Line
-from ironwok.cli.options import AnyModel, Encoding, NamedFields, OutFile, Overwrite, Resume
+from ironwok.cli.options import AnyModel, Encoding, OutFile, Overwrite, PartFields, Resume
 from ironwok.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -73,11 +73,11 @@ def fill(
             help=t(
                 en="Look at some hundreds of texts with blanks first, whose candidates come again here; FILE may be "
                 "the input itself.",
-                zh="先看几百条以上带空格的同类文本，其中的候选在这里会再出现；可以就给输入文件本身。",
+                zh="先看几百条带空格的同类文本，其中的候选在这里会再出现；可以就给输入文件本身。",
             ),
         ),
     ] = None,
-    field: NamedFields = None,
+    field: PartFields = None,
     model: AnyModel = "ironwok-small",
     encoding: Encoding = None,
     out: OutFile = None,

@@ -42,6 +42,17 @@ AnyModel = Annotated[
     str,
     typer.Option("--model", "-m", help=t(en="Bundled name, folder, or hub id.", zh="自带模型名、文件夹或 hub 名。")),
 ]
+PartFields = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--field",
+        metavar="PART=NAME",
+        help=t(
+            en="Field or column of a part (default: by the usual names): a, b of a pair; text, candidates of a blank.",
+            zh="某一项所在的字段或列（默认按常用名称识别）：句对的 a、b；填空的 text、candidates。",
+        ),
+    ),
+]
 NamedFields = Annotated[
     list[str] | None,
     typer.Option(
@@ -95,7 +106,7 @@ Adapt = Annotated[
         help=t(
             en="Look at some hundreds of texts first, without their labels, and judge the labels by what these texts "
             "say of them; FILE may be the input itself.",
-            zh="先看几百条以上未标注的同类文本，让每个标签向与它相符的文本靠拢，再归类；可以就给输入文件本身。",
+            zh="先看几百条未标注的同类文本，让每个标签向与它相符的文本靠拢，再归类；可以就给输入文件本身。",
         ),
     ),
 ]

@@ -75,10 +75,12 @@ def pretrain(
     ] = None,
 ) -> None:
     """Parse, show what goes on, say where the model is."""
-    from ironwok.training.recipe import load_recipe
+    from ironwok.training.recipe import doubts_of, load_recipe
 
     plan = load_recipe(recipe, overrides=settings or ())
     if _is_main_process():
+        for doubt in doubts_of(plan):
+            say(doubt, style="yellow")
         say(t(en="loading …", zh="加载中……"), style="dim")
     import torch
 

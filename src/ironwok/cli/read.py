@@ -46,8 +46,8 @@ def about() -> str:
         ),
         zh=(
             "读文件和文件夹（.txt .md .html .pdf .docx .csv .jsonl），切成段落，把每一段归入你给的标签，"
-            "找出其中的事件，写出一份报告：index.html 用来看，results.jsonl 和 events.csv 供程序用。"
-            "标签和事件可以只要一样，也可以都要。\n\n"
+            "找出其中的事件，回答你的问题，写出一份报告：index.html 用来看，results.jsonl 和 events.csv 供程序用。"
+            "标签、事件、问题可以只要一样，也可以都要。\n\n"
             "不需要标注样例，数据不出本机。中断之后，再运行同样的命令就会接着读；报告已经完成时，只读新增和改动过的文件。\n\n"
             "  ironwok read 资料/ 留言.csv --labels 科技,财经,体育\n"
             "  ironwok read 公告/ --schema finance"

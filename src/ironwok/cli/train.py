@@ -275,6 +275,13 @@ def train(
     report_run(result, out, _figures(result, task))
     if not result.finished:
         raise typer.Exit(EXIT_INTERRUPTED)
+    say(
+        t(
+            en=f"Use it: ironwok extract --schema {result.folder} FILE",
+            zh=f"用法：ironwok extract --schema {result.folder} 文件",
+        ),
+        style="dim",
+    )
 
 
 def _refuse(task: str, **options: object) -> None:

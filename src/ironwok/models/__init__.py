@@ -18,7 +18,7 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
-from ironwok.models.bundled import DEFAULT_MODEL, bundled_names, resolve_model
+from ironwok.models.bundled import DEFAULT_MODEL, bundled_names, is_extractor, resolve_model
 from ironwok.models.configuration import RoFormerV2Config
 from ironwok.models.gplinker import GPLinkerConfig, GPLinkerModel, GPLinkerOutput
 from ironwok.models.heads import (
@@ -55,6 +55,7 @@ __all__ = [
     "RoFormerV2PreTrainedModel",
     "bundled_names",
     "has_head",
+    "is_extractor",
     "load_model",
     "resolve_model",
 ]

@@ -44,6 +44,17 @@ def _refuse_other_tasks(path: Path, description: dict[str, Any]) -> None:
         )
 
 
+def refuse_extractor(model: str | os.PathLike[str]) -> None:
+    """Raises CheckpointError for a model that finds events, entities or relations and knows nothing else."""
+    from ironwok.models import is_extractor
+
+    if is_extractor(model):
+        raise CheckpointError(
+            f"{model} finds what is in a text and gives texts no labels: `ironwok extract --schema {model}` and "
+            f"`ironwok read --schema {model}` use it"
+        )
+
+
 def load_student(
     folder: str | os.PathLike[str], *, batch_size: int = 64, device: str | None = None, dtype: str | None = None
 ) -> Student:
@@ -82,6 +93,7 @@ def load_classifier(
     """A classifier by its name: the student in a folder, else `ZeroShotClassifier` with these options."""
     if is_student(model):
         return load_student(model, batch_size=batch_size, device=device, dtype=dtype)
+    refuse_extractor(model)
     from ironwok.zero_shot import ZeroShotClassifier
 
     return ZeroShotClassifier(model, scorer=scorer, batch_size=batch_size, device=device, dtype=dtype)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+import torch
+from pydantic import TypeAdapter, ValidationError
 from transformers import PreTrainedTokenizerFast
 
 from ironwok.errors import CheckpointError, DataError, DataWarning, OutputError, RecipeError
@@ -141,6 +143,13 @@ def model_config(recipe: PretrainRecipe, tokenizer: PreTrainedTokenizerFast) -> 
             raise RecipeError(f"model.{key} is not for recipes: {_NOT_IN_MODEL[key]}")
         if key not in known:
             raise RecipeError(f"model.{key}: no such key; there are {', '.join(sorted(known - set(_NOT_IN_MODEL)))}")
+    wanted = get_type_hints(RoFormerV2Config, localns={"torch": torch})  # its base class names types of torch
+    for key, value in recipe.model.items():
+        try:
+            TypeAdapter(wanted[key], config={"strict": True}).validate_python(value)
+        except ValidationError as error:
+            names = getattr(wanted[key], "__name__", None) or str(wanted[key])
+            raise RecipeError(f"model.{key} is {value!r:.40}: {names.replace(' | None', '')} is needed") from error
     config = RoFormerV2Config(
         **recipe.model,
         vocab_size=len(tokenizer),

@@ -7,10 +7,11 @@ the ones there.
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -302,8 +303,55 @@ def load_recipe(path: Path, *, overrides: Sequence[str] = ()) -> PretrainRecipe:
     try:
         return PretrainRecipe.model_validate(values)
     except ValidationError as error:
-        lines = [f"{_place(item['loc'], values) or 'recipe'}: {item['msg']}" for item in error.errors()]
+        lines = [f"{_place(item['loc'], values) or 'recipe'}: {_fault(item)}" for item in error.errors()]
         raise RecipeError(f"{', built on '.join(map(str, files))}: " + "; ".join(lines)) from error
+
+
+def _fault(item: Any) -> str:
+    """What is wrong with a key, what was given, and what could be."""
+    if item["type"] == "extra_forbidden":
+        *sections, key = item["loc"]
+        known = _keys_of(sections)
+        near = difflib.get_close_matches(str(key), known, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        return f"no such key{hint}; there are {', '.join(known)}"
+    if item["type"] == "value_error":
+        return str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "model_type":
+        return f"is a section with keys of its own, not {item['input']!r:.60}"
+    if item["type"] == "missing":
+        return "is missing"
+    return f"{item['msg'].replace('Input should be', 'should be')}, not {item['input']!r:.60}"
+
+
+def _keys_of(sections: Sequence[int | str]) -> list[str]:
+    """The keys that a section may have."""
+    model: type[BaseModel] = PretrainRecipe
+    for section in sections:
+        if isinstance(section, str):
+            annotation = model.model_fields[section].annotation
+            inner = get_args(annotation) or (annotation,)
+            model = next(one for one in inner if isinstance(one, type) and issubclass(one, BaseModel))
+    return list(model.model_fields)
+
+
+def doubts_of(recipe: PretrainRecipe) -> list[str]:
+    """What can be run and is hardly meant, each in a sentence."""
+    optimizer, found = recipe.optimizer, []
+    for name in ("alpha_warmup_steps", "warmup_steps"):
+        if (steps := getattr(optimizer, name)) >= optimizer.steps:
+            what = "the blocks do not count fully" if name.startswith("alpha") else "the rates are not at their highest"
+            found.append(f"optimizer.{name} is {steps}, and there are {optimizer.steps} steps: {what} at the end")
+    for name in ("rate", "row_rate"):
+        if not getattr(recipe.masking, name):
+            found.append(f"masking.{name} is 0: no word is masked, and nothing is learnt from words")
+    longest = max(length for length, weight in recipe.pairs.lengths if weight)
+    if optimizer.tokens_per_batch < longest:
+        found.append(
+            f"optimizer.tokens_per_batch is {optimizer.tokens_per_batch}, and pairs.lengths has rows of {longest} "
+            "tokens: such a batch has one pair"
+        )
+    return found
 
 
 def _place(keys: Sequence[int | str], values: Any) -> str:

@@ -178,10 +178,11 @@ def load_tuned(
     Raises CheckpointError for a folder that holds none or is damaged, InputError for a device or number format that is
     not there.
     """
-    from ironwok.students.loading import student_folder
+    from ironwok.students.loading import refuse_extractor, student_folder
 
     path = student_folder(folder)
     if path is None:
+        refuse_extractor(folder)
         raise CheckpointError(f"{folder} holds no trained model: name the folder of one (RUN/model), or of its run")
     described = read_description(path)
     if described.get("kind") != KIND:

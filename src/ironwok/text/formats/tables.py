@@ -106,7 +106,11 @@ def table_records(path: Path, options: ReadOptions, *, names: Collection[str]) -
     nothing else tells. A table without a header has columns "column 1", "column 2", ….
     Raises as `read_table` does.
     """
-    table = _open_table(path, options)
+    try:
+        table = _open_table(path, options)
+    except _NoRows as error:
+        yield from error.skips
+        raise EmptyDocumentError(str(error)) from None
     columns, rows = table.columns.names, itertools.chain(table.head, table.rest)
     header = table.columns.header
     first = next((row for row in table.head if isinstance(row, Row)), None)

@@ -123,20 +123,25 @@ def _records(
         if suffix in _JSON:
             for item in json_records(path, options):
                 if isinstance(item, BrokenRecord):
-                    on_problem(Problem(str(path), item.line, item.reason))
+                    on_problem(Problem(str(path), item.line, _bare(item.reason, path, item.line)))
                 else:
                     yield item.line, item.value
             return
         names = known_names(fields.task) | {name.lower() for name in fields.named.values()}
         for row in table_records(path, options, names=names):
             if isinstance(row, Skip):
-                on_problem(Problem(str(path), row.line or 1, row.reason.removeprefix(f"{path}, line {row.line}: ")))
+                on_problem(Problem(str(path), row.line or 1, _bare(row.reason, path, row.line)))
             else:
                 yield row.line, row.cells
     except EmptyDocumentError:
         return  # who asked says what that means
     except DocumentError as error:
         raise DataError(str(error)) from error
+
+
+def _bare(reason: str, path: Path, line: int | None) -> str:
+    """A reason without the place, which is said by who tells it."""
+    return reason.removeprefix(f"{path}, line {line}: ")
 
 
 def read_corpus(
@@ -168,7 +173,7 @@ def read_corpus(
         found = [example for _, example in read_examples(path, fields, encoding=encoding, on_problem=note)]
         if not found:
             mine = [problem for problem in problems if problem.file == str(path)]
-            why = f"{len(mine)} records are unusable, the first: {mine[0]}" if mine else "the file is empty"
+            why = f"{len(mine)} records are unusable, the first: {mine[0]}" if mine else "there is no record in it"
             raise DataError(f"{path} has no examples for {task!r}: {why}")
         return found
 

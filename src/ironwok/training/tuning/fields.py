@@ -16,7 +16,10 @@ from ironwok.students.tuned.examples import ChoiceExample, Example, PairExample,
 
 # The parts of an example, and the names by which their fields are known, the likeliest first. Compared without case,
 # spaces, underscores and hyphens.
-_LABELS = ("label", "标签", "类别", "分类", "category", "class", "target", "intent", "polarity", "gold_label", "y")
+_LABELS = (
+    *("label", "标签", "类别", "分类", "情感", "标注", "category", "class", "target", "intent", "polarity"),
+    *("gold_label", "y"),
+)
 NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "classify": {
         "text": (
