@@ -106,6 +106,18 @@ def test_a_run_leads_to_its_model_and_the_wrong_command_to_the_right_one(tuned_r
         assert "`ironwok extract --schema finance`" in capsys.readouterr().err.replace("\n", " ")
 
 
+def test_a_report_by_a_trained_model_needs_no_labels(tuned_runs, tmp_path, english, capsys):
+    folder, _ = tuned_runs("classify")
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "a.txt").write_text("今年主队在里\n", encoding="utf-8")
+    assert main(["read", str(notes), "--model", str(folder), "--out", str(tmp_path / "report")]) == 0
+    (line,) = (tmp_path / "report" / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["labels"] == ["体育", "财经"]
+    assert main(["read", str(notes), "--out", str(tmp_path / "other")]) == 2
+    assert "ask for something" in capsys.readouterr().err
+
+
 def test_predict_tells_what_it_cannot_judge_by(tuned_runs, tmp_path, english, capsys):
     folder, _ = tuned_runs("classify")
     first, second, third = records("classify", 3, seed=5)

@@ -211,7 +211,8 @@ def read(
     from ironwok.cli.scaling import Scaling
     from ironwok.cli.watch import Watch
 
-    if labels is None and schema is None and event_model is None and not ask:
+    own = _labels_of_its_own(model) if labels is None and schema is None and event_model is None and not ask else []
+    if own is None or (own and engine != "plain"):
         raise typer.BadParameter(
             t(
                 en="ask for something: --labels 'A,B,C', --schema finance, --ask 'QUESTION', or several of them",
@@ -253,7 +254,7 @@ def read(
         try:
             report = read_documents(
                 paths,
-                labels=None if labels is None else read_labels(labels, separator=separator),
+                labels=(own or None) if labels is None else read_labels(labels, separator=separator),
                 schema=schema,
                 event_model=event_model,
                 tolerance=tolerance,
@@ -287,3 +288,10 @@ def read(
     from ironwok.cli.table import print_report
 
     print_report(report, console=stdout(), skipped=watch.skipped)
+
+
+def _labels_of_its_own(model: str) -> list[str] | None:
+    """What a distilled or trained model was taught; None for a model that reads any labels."""
+    from ironwok.students import known_labels
+
+    return known_labels(model)
