@@ -39,7 +39,7 @@ def problem(line: int, kind: str = "bad record") -> Problem:
 @pytest.mark.parametrize(
     ("task", "figures", "use"),
     [
-        ("events", "event f1 0.500, argument classification f1 0.250", None),
+        ("events", "event f1 0.500, argument classification f1 0.250", "ironwok extract --schema"),
         ("classify", "accuracy 0.750", "ironwok classify --model"),
         ("pairs", "accuracy 0.750", "ironwok predict --model"),
     ],
@@ -50,8 +50,7 @@ def test_a_finished_run_says_how_good_it_is_and_where(run, tmp_path, capsys, tas
     said = " ".join(captured.err.split())
     assert captured.out == f"{tmp_path / 'model'}\n"
     assert f"Finished after 9 steps; the best model is of step 6: {figures}. It is in:" in said
-    assert ("Use it:" in said) == (use is not None)
-    assert use is None or use in said
+    assert f"Use it: {use} {tmp_path / 'model'} FILE" in said
     assert run(task, tmp_path, "--lang", "zh") == 0
     assert f"完成：9 步，最佳模型在第 6 步（{figures}），位于：" in capsys.readouterr().err.replace("\n", "")
 
