@@ -55,13 +55,15 @@ HELD_OUT = {
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """name: as in tables. file: as on disk. overrides: of the recipe, the same ones for all included.
+    """name: as in tables. file: as on disk. tokens: of its training, padding counted.
 
-    weights: of sources. comparable: whether its masked words are those of the other trials.
+    overrides: of the recipe, the same ones for all included. weights: of sources. comparable: whether its masked words
+    are those of the other trials.
     """
 
     name: str
     file: str
+    tokens: float
     overrides: tuple[str, ...]
     weights: dict[str, float]
     comparable: bool = True
@@ -88,11 +90,11 @@ def trials_of(plan: dict[str, Any]) -> list[Trial]:
     trials = []
     for number, (name, (overrides, weights, share)) in enumerate(named.items()):
         for seed in plan["seeds"] if name == base else plan["seeds"][:1]:
-            values = [*plan["set"], *overrides, f"seed={seed}"]
-            batch = next(int(v.split("=")[1]) for v in reversed(values) if v.startswith("optimizer.tokens_per_batch="))
-            values.append(f"optimizer.steps={round(plan['tokens'] * share / batch)}")
-            file = f"{number:02d}-{seed}"
-            trials.append(Trial(name, file, tuple(values), weights, comparable=name not in plan["vocabularies"]))
+            values = (*plan["set"], *overrides, f"seed={seed}")
+            comparable = name not in plan["vocabularies"]
+            trials.append(
+                Trial(name, f"{number:02d}-{seed}", plan["tokens"] * share, values, weights, comparable=comparable)
+            )
     return sorted(trials, key=lambda trial: trial.name != base)
 
 
@@ -102,7 +104,9 @@ def recipe_of(trial: Trial, plan: dict[str, Any]) -> PretrainRecipe:
     sources = [
         source.model_copy(update={"weight": trial.weights.get(source.name, source.weight)}) for source in recipe.sources
     ]
-    return recipe.model_copy(update={"sources": sources})
+    steps = round(trial.tokens / recipe.optimizer.tokens_per_batch)
+    optimizer = recipe.optimizer.model_copy(update={"steps": steps})
+    return recipe.model_copy(update={"sources": sources, "optimizer": optimizer})
 
 
 def judged(trial: Trial, plan: dict[str, Any], *, data: Path, out: Path, store: Path, texts: int) -> dict[str, float]:

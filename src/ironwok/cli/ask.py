@@ -310,9 +310,8 @@ def _contexts(paths: list[Path], *, text_field: str | None, encoding: str | None
 
     contexts: list[Context] = []
     unread: dict[str, tuple[str, ...]] = {}  # file to the columns that nothing is answered from
-    for document in read_documents(
-        paths, on_skip=skipped, options=ReadOptions(encoding=encoding, text_field=text_field)
-    ):
+    options = ReadOptions(text_field=text_field, encoding=encoding)
+    for document in read_documents(paths, on_skip=skipped, options=options):
         contexts.append(Context(document.text, document.path, document.record))
         if text_field is None and document.record is not None and document.metadata:
             unread.setdefault(document.path, tuple(document.metadata))

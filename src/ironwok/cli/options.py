@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,26 +42,28 @@ AnyModel = Annotated[
     str,
     typer.Option("--model", "-m", help=t(en="Bundled name, folder, or hub id.", zh="自带模型名、文件夹或 hub 名。")),
 ]
+
+
+def _field(said: str) -> Any:
+    return typer.Option("--field", metavar="PART=NAME", help=said)
+
+
 PartFields = Annotated[
     list[str] | None,
-    typer.Option(
-        "--field",
-        metavar="PART=NAME",
-        help=t(
+    _field(
+        t(
             en="Field or column of a part (default: by the usual names): a, b of a pair; text, candidates of a blank.",
             zh="某一项所在的字段或列（默认按常用名称识别）：句对的 a、b；填空的 text、candidates。",
-        ),
+        )
     ),
 ]
 NamedFields = Annotated[
     list[str] | None,
-    typer.Option(
-        "--field",
-        metavar="PART=NAME",
-        help=t(
+    _field(
+        t(
             en="Field or column of a part, such as a=question (default: by the usual names, or as in training).",
             zh="某一项所在的字段或列，如 a=问题（默认按常用名称识别，或与训练时相同）。",
-        ),
+        )
     ),
 ]
 OutFile = Annotated[

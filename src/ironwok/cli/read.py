@@ -210,9 +210,12 @@ def read(
     """Parse, show what goes on, print the table."""
     from ironwok.cli.scaling import Scaling
     from ironwok.cli.watch import Watch
+    from ironwok.students import known_labels
 
-    own = _labels_of_its_own(model) if labels is None and schema is None and event_model is None and not ask else []
-    if own is None or (own and engine != "plain"):
+    asked = labels is not None or schema is not None or event_model is not None or bool(ask)
+    # a distilled or trained model has labels of its own to ask for
+    own = None if asked or engine != "plain" else known_labels(model)
+    if not asked and own is None:
         raise typer.BadParameter(
             t(
                 en="ask for something: --labels 'A,B,C', --schema finance, --ask 'QUESTION', or several of them",
@@ -254,7 +257,7 @@ def read(
         try:
             report = read_documents(
                 paths,
-                labels=(own or None) if labels is None else read_labels(labels, separator=separator),
+                labels=own if labels is None else read_labels(labels, separator=separator),
                 schema=schema,
                 event_model=event_model,
                 tolerance=tolerance,
@@ -288,10 +291,3 @@ def read(
     from ironwok.cli.table import print_report
 
     print_report(report, console=stdout(), skipped=watch.skipped)
-
-
-def _labels_of_its_own(model: str) -> list[str] | None:
-    """What a distilled or trained model was taught; None for a model that reads any labels."""
-    from ironwok.students import known_labels
-
-    return known_labels(model)

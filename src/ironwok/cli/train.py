@@ -203,7 +203,6 @@ def train(
     ] = None,
     device: Device = None,
 ) -> None:
-    from ironwok.cli import EXIT_INTERRUPTED
     from ironwok.cli.console import say
     from ironwok.cli.extraction_watch import ExtractionWatch
     from ironwok.cli.training_report import Teller, report_run
@@ -272,16 +271,7 @@ def train(
             on_problem=tell_lost,
             progress=watch,
         )
-    report_run(result, out, _figures(result, task))
-    if not result.finished:
-        raise typer.Exit(EXIT_INTERRUPTED)
-    say(
-        t(
-            en=f"Use it: ironwok extract --schema {result.folder} FILE",
-            zh=f"用法：ironwok extract --schema {result.folder} 文件",
-        ),
-        style="dim",
-    )
+    report_run(result, out, _figures(result, task), use="ironwok extract --schema")
 
 
 def _refuse(task: str, **options: object) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
 from rich.text import Text
 
+from ironwok.cli import EXIT_INTERRUPTED
 from ironwok.cli.console import out as stdout
 from ironwok.cli.console import say
 from ironwok.cli.language import t
@@ -41,8 +43,11 @@ class Teller:
             )
 
 
-def report_run(result: TrainResult, out: Path, figures: str) -> None:
-    """Where the model is, or how to go on. figures: of the best model on the development examples."""
+def report_run(result: TrainResult, out: Path, figures: str, *, use: str) -> None:
+    """Where the model is and how to use it, or how to go on; then the exit code is that of an interrupted command.
+
+    figures: of the best model on the development examples. use: the command that takes the folder of the model.
+    """
     step, best = result.step, result.best_step
     if not result.finished:
         say(
@@ -52,7 +57,7 @@ def report_run(result: TrainResult, out: Path, figures: str) -> None:
             ),
             style="yellow",
         )
-        return
+        raise typer.Exit(EXIT_INTERRUPTED)
     say(
         t(
             en=f"Finished after {step} steps; the best model is of step {best}: {figures}. It is in:",
@@ -60,3 +65,4 @@ def report_run(result: TrainResult, out: Path, figures: str) -> None:
         )
     )
     stdout().print(Text(str(result.folder)), soft_wrap=True)
+    say(t(en=f"Use it: {use} {result.folder} FILE", zh=f"用法：{use} {result.folder} 文件"), style="dim")

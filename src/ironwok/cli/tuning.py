@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
 from rich.text import Text
 
 from ironwok.cli.language import t
@@ -58,7 +57,6 @@ def train_labelled(
     threads: int | None,
     device: str | None,
 ) -> None:
-    from ironwok.cli import EXIT_INTERRUPTED
     from ironwok.cli.console import say
     from ironwok.training.tuning.settings import load_settings
 
@@ -88,14 +86,5 @@ def train_labelled(
             on_note=lambda note: say(t(en=f"note: {note}", zh=f"注意：{note}"), style="yellow"),
             progress=watch,
         )
-    report_run(result, out, scores_of(result.metrics))
-    if not result.finished:
-        raise typer.Exit(EXIT_INTERRUPTED)
     command = "classify" if task == "classify" else "predict"
-    say(
-        t(
-            en=f"Use it: ironwok {command} --model {result.folder} FILE",
-            zh=f"用法：ironwok {command} --model {result.folder} 文件",
-        ),
-        style="dim",
-    )
+    report_run(result, out, scores_of(result.metrics), use=f"ironwok {command} --model")

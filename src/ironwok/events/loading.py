@@ -15,21 +15,12 @@ if TYPE_CHECKING:
     from ironwok.models import GPLinkerConfig, GPLinkerModel
 
 
-def extraction_source(model: str | os.PathLike[str]) -> str:
-    """Where to load a model from: as `ironwok.models.resolve_model`, but the folder of a run stands for its model."""
-    from ironwok.models import resolve_model
-
-    source = resolve_model(model)
-    best = Path(source) / "model"
-    return str(best) if not (Path(source) / "config.json").exists() and (best / "config.json").exists() else source
-
-
 def read_extraction_config(model: str | os.PathLike[str]) -> GPLinkerConfig:
     """Raises ModelNotFoundError, and CheckpointError for a model that is not for extraction."""
-    from ironwok.models import GPLinkerConfig
+    from ironwok.models import GPLinkerConfig, resolve_model
     from ironwok.models.loading import read_config
 
-    source = extraction_source(model)
+    source = resolve_model(model)
     if Path(source).is_dir() and not (Path(source) / "config.json").exists():
         raise ModelNotFoundError(f"{source} holds no model: a model is a folder with config.json and model.safetensors")
     config = read_config(source)
@@ -56,13 +47,13 @@ def load_extraction_model(
     from safetensors import SafetensorError
     from transformers import AutoTokenizer
 
-    from ironwok.models import GPLinkerModel
+    from ironwok.models import GPLinkerModel, resolve_model
     from ironwok.models.devices import pick_device, pick_dtype
     from ironwok.models.loading import quiet
     from ironwok.text.tokenizer import load_tokenizer
 
     config = read_extraction_config(model)
-    source, where = extraction_source(model), pick_device(device)
+    source, where = resolve_model(model), pick_device(device)
     classes = TaskClasses.from_config(config, place=os.fspath(model))
     try:
         with quiet():

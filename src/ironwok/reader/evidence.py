@@ -42,8 +42,9 @@ FEATURES = (
     "novel",
 )
 _PERSON, _PLACE, _BODY = CLASS["person"], CLASS["place"], CLASS["body"]
-_NUMBERED = re.compile(r"^\s*(?:[（(]?(?:[0-9]{1,2}|[一二三四五六七八九十]{1,3})[.、）):：．]|[问答問qa][:：])\s*")
-_MARKED = re.compile(r"\s*[问答問qa][:：]\s*", re.IGNORECASE)
+_MARK = r"[问答問qa][:：]"
+_MARKED = re.compile(rf"\s*{_MARK}\s*", re.IGNORECASE)
+_NUMBERED = re.compile(rf"^\s*(?:[（(]?(?:[0-9]{{1,2}}|[一二三四五六七八九十]{{1,3}})[.、）):：．]|{_MARK})\s*")
 _SIGNS = re.compile(r"\W+")
 _MORE, _AGAIN = 3, 0.8  # characters more than a question, and the share of it in one piece, by which it is said again
 _TIMES = frozenset("年月日时時点點世紀纪代")

@@ -166,9 +166,9 @@ class EventReader:
 
     def _model_version(self) -> str | None:
         """What tells this model from a later one of the same name: hash of a folder, commit of a hub id."""
-        from ironwok.events.loading import extraction_source
+        from ironwok.models import resolve_model
 
-        source = extraction_source(self.model)
+        source = resolve_model(self.model)
         if Path(source).is_dir():
             return folder_hash(Path(source))
         self.extractor()  # downloads it where it is not there yet

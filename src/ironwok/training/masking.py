@@ -30,7 +30,7 @@ def mask_words(
     multiple: int = 1,
     unit: MaskingUnit = "word",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mask whole words.
+    """Mask words, or what ``unit`` names in their place.
 
     input_ids: int [B, L]. continues: bool [B, L], the token belongs to the word of the token before it.
     maskable: bool [B, L], False for special tokens and padding.

@@ -23,9 +23,9 @@ import torch
 from ironwok.errors import CheckpointError, DataWarning
 from ironwok.events.classes import TaskClasses
 from ironwok.events.formats import Problem
-from ironwok.events.loading import extraction_source, load_extraction_model
+from ironwok.events.loading import load_extraction_model
 from ironwok.events.schema import Schema
-from ironwok.models import DEFAULT_MODEL, GPLinkerConfig, GPLinkerModel
+from ironwok.models import DEFAULT_MODEL, GPLinkerConfig, GPLinkerModel, resolve_model
 from ironwok.models.loading import read_config
 from ironwok.text.inputs import longest_input
 from ironwok.text.tokenizer import load_tokenizer
@@ -114,7 +114,7 @@ def train_extraction(
 
 def _network(model: str, classes: TaskClasses, settings: TrainSettings) -> GPLinkerModel:
     """A model to train. Raises as loading one does."""
-    source = extraction_source(model)
+    source = resolve_model(model)
     network = GPLinkerModel.from_encoder(source, **classes.config(), **_sizes(settings))
     released = Path(source).is_dir() and not (Path(source) / "config.json").is_file()  # an encoder of TensorFlow's
     if released or not isinstance(read_config(source), GPLinkerConfig):
@@ -197,7 +197,7 @@ def tokenizer_of(model: str) -> PreTrainedTokenizerBase:
     """The tokenizer of an encoder, by bundled name, folder or hub id. Raises CheckpointError."""
     from transformers import AutoTokenizer
 
-    source = extraction_source(model)
+    source = resolve_model(model)
     if Path(source).is_dir() and (Path(source) / "tokenizer.json").exists():
         return load_tokenizer(source)
     try:

@@ -220,7 +220,7 @@ def hold_out(examples: Sequence[Example], *, seed: int, source: Path) -> tuple[l
     groups: dict[Any, list[int]] = {}
     together = isinstance(examples[0], ReadingExample | ChoiceExample)
     for number, example in enumerate(examples):
-        groups.setdefault(_group(example, number), []).append(number)
+        groups.setdefault(_group(example), []).append(number)
     held: set[int] = set()
     wanted = max(round(len(examples) * _HELD_OUT), 1)
     if together:  # questions about one passage give each other away
@@ -252,7 +252,7 @@ def hold_out(examples: Sequence[Example], *, seed: int, source: Path) -> tuple[l
     )
 
 
-def _group(example: Example, number: int) -> Any:
+def _group(example: Example) -> Any:
     if isinstance(example, TextExample | PairExample):
         return example.label
     if isinstance(example, ReadingExample):

@@ -43,8 +43,9 @@ def right_answers(examples: Sequence[Example], labels: Sequence[str]) -> NDArray
 
 def unknown_labels(examples: Sequence[Example], labels: Sequence[str]) -> Counter[str]:
     """Right answers that are none of the labels, and how many examples have each."""
-    given = (one.label for one in examples if isinstance(one, TextExample | PairExample) and one.label is not None)
-    return Counter(label for label in given if label not in labels)
+    known = set(labels)
+    given = (one.label for one in examples if isinstance(one, TextExample | PairExample))
+    return Counter(label for label in given if label is not None and label not in known)
 
 
 def right_places(examples: Sequence[ReadingExample], encoded: Encoded) -> tuple[NDArray[np.int64], list[int]]:

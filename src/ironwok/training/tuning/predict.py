@@ -55,7 +55,7 @@ class Predictions(Iterator[dict[str, Any]]):
 
     def unknown(self) -> Counter[str]:
         """Right answers that the model does not know, and how many records have each."""
-        return unknown_labels(self._known, self.labels) if self.labels else Counter()
+        return unknown_labels(self._known, self.labels)
 
     def metrics(self) -> dict[str, float]:
         """Figures of the records that had a right answer; nothing where none had."""
